@@ -1,1 +1,5 @@
-//! .
+//! The layers of JAiRouter.
+
+pub mod endpoint;
+
+pub use endpoint::{Endpoint, ServiceType};
