@@ -1,5 +1,17 @@
 //! The layers of JAiRouter.
 
+pub mod backend;
+pub mod body;
 pub mod endpoint;
+pub mod envelope;
+pub mod error;
+mod peek;
+pub mod refusal;
+pub mod request;
+pub mod translate;
 
+pub use backend::{Backend, Route};
+pub use body::{Body, BodyGuard, End, GuardedBody};
 pub use endpoint::{Endpoint, ServiceType};
+pub use error::{BoxError, Error, Kind};
+pub use request::{InferenceRequest, Model};

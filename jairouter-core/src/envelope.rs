@@ -1,0 +1,144 @@
+//! [`Error`] in the words of the OpenAI API: as a response, and as an event in a stream.
+
+use bytes::{BufMut, Bytes, BytesMut};
+use http::header::{CONTENT_TYPE, RETRY_AFTER};
+use http::{HeaderValue, Response, StatusCode};
+use serde::Serialize;
+
+use crate::error::{Error, Kind};
+
+#[derive(Serialize)]
+struct Envelope<'a> {
+    error: Fields<'a>,
+}
+
+/// All four keys are always there: the official SDKs read them without asking.
+#[derive(Serialize)]
+struct Fields<'a> {
+    message: &'a str,
+    r#type: &'a str,
+    param: Option<&'a str>,
+    code: Option<&'a str>,
+}
+
+/// `{"error":{"message":…,"type":…,"param":…,"code":…}}` for this error, or the instance's own
+/// envelope where that is what the caller gets.
+pub fn body(error: &Error) -> Bytes {
+    match error.answer() {
+        Some(envelope) => envelope.clone(),
+        None => write(
+            error.message(),
+            type_of(error),
+            error.param(),
+            Some(error.code()),
+        ),
+    }
+}
+
+/// The response a caller gets for this error.
+pub fn response(error: &Error) -> Response<Bytes> {
+    let mut response = Response::new(body(error));
+    *response.status_mut() = error.status();
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    if let Some(after) = error.retry_after() {
+        let seconds = after.as_secs() + u64::from(after.subsec_nanos() > 0);
+        headers.insert(RETRY_AFTER, HeaderValue::from(seconds.max(1)));
+    }
+    response
+}
+
+/// The last event of a stream that failed after its first token: `data: {"error":…}`.
+pub fn event(error: &Error) -> Bytes {
+    let body = body(error);
+    let mut event = BytesMut::with_capacity(body.len() + 8);
+    event.put_slice(b"data: ");
+    // An instance's own envelope may be pretty-printed, and a line break would end the field.
+    event.extend(body.iter().map(|byte| {
+        if matches!(byte, b'\n' | b'\r') {
+            b' '
+        } else {
+            *byte
+        }
+    }));
+    event.put_slice(b"\n\n");
+    event.freeze()
+}
+
+/// Writes an envelope from its parts.
+pub(crate) fn write(message: &str, r#type: &str, param: Option<&str>, code: Option<&str>) -> Bytes {
+    let envelope = Envelope {
+        error: Fields {
+            message,
+            r#type,
+            param,
+            code,
+        },
+    };
+    // Writing strings to memory cannot fail.
+    serde_json::to_vec(&envelope)
+        .map(Bytes::from)
+        .unwrap_or_default()
+}
+
+/// `error.type`, which the SDKs print and some callers switch on.
+fn type_of(error: &Error) -> &'static str {
+    type_of_status(error.kind(), error.status())
+}
+
+pub(crate) fn type_of_status(kind: Kind, status: StatusCode) -> &'static str {
+    match kind {
+        Kind::RateLimited => "requests",
+        _ if status == StatusCode::TOO_MANY_REQUESTS => "requests",
+        _ if status.is_client_error() => "invalid_request_error",
+        _ => "server_error",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    #[test]
+    fn all_four_keys_are_always_there() {
+        let error = Error::new(Kind::NoModel, "no model \"x\"").with_param("model");
+        let value: Value = serde_json::from_slice(&body(&error)).unwrap();
+        let expected = json!({"error": {
+            "message": "no model \"x\"", "type": "invalid_request_error",
+            "param": "model", "code": "model_not_found",
+        }});
+        assert_eq!(value, expected);
+        let value: Value =
+            serde_json::from_slice(&body(&Error::new(Kind::Internal, "oops"))).unwrap();
+        assert_eq!(value["error"]["param"], Value::Null);
+    }
+
+    #[test]
+    fn retry_after_is_whole_seconds_rounded_up_and_never_zero() {
+        for (millis, seconds) in [(1, "1"), (1000, "1"), (1001, "2"), (0, "1")] {
+            let error =
+                Error::new(Kind::Busy, "busy").with_retry_after(Duration::from_millis(millis));
+            assert_eq!(response(&error).headers()[RETRY_AFTER], seconds);
+        }
+    }
+
+    #[test]
+    fn an_event_is_one_line_whatever_the_instance_wrote() {
+        let error = Error::new(Kind::Failed, "x").with_answer(Bytes::from_static(
+            b"{\n  \"error\": {\r\n\"message\": \"m\"}}",
+        ));
+        let event = event(&error);
+        assert!(event.ends_with(b"}\n\n"));
+        assert_eq!(
+            event
+                .iter()
+                .filter(|byte| matches!(byte, b'\n' | b'\r'))
+                .count(),
+            2
+        );
+    }
+}

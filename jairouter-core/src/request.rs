@@ -1,0 +1,193 @@
+//! [`InferenceRequest`]: one question, parsed once and passed through every layer.
+
+use std::fmt;
+use std::net::IpAddr;
+use std::ops::{Deref, Range};
+use std::str;
+use std::sync::Arc;
+
+use bytes::{Bytes, BytesMut};
+use http::header::CONTENT_TYPE;
+use http::{Extensions, HeaderMap};
+use tokio::time::Instant;
+
+use crate::endpoint::Endpoint;
+use crate::error::Error;
+use crate::peek::{self, Peek};
+
+/// One question, parsed. Immutable; cloning is a reference count, so retry and fallback are free.
+///
+/// ```
+/// use bytes::Bytes;
+/// use http::HeaderMap;
+/// use jairouter_core::{Endpoint, InferenceRequest};
+///
+/// let payload = Bytes::from_static(br#"{"model":"qwen3", "seed": 18446744073709551616}"#);
+/// let request = InferenceRequest::new(Endpoint::ChatCompletions, HeaderMap::new(), payload)?;
+/// assert_eq!(&*request.model, "qwen3");
+/// assert!(!request.stream);
+///
+/// let renamed = request.with_model("qwen3:1.7b");
+/// assert_eq!(renamed.payload, br#"{"model":"qwen3:1.7b", "seed": 18446744073709551616}"#[..]);
+/// # Ok::<(), jairouter_core::Error>(())
+/// ```
+#[derive(Clone)]
+pub struct InferenceRequest(Arc<Parts>);
+
+/// What is known of a request.
+#[derive(Clone)]
+#[non_exhaustive]
+pub struct Parts {
+    /// The endpoint that was asked.
+    pub endpoint: Endpoint,
+    /// The model that was named.
+    pub model: Model,
+    /// Whether the caller asked for a stream.
+    pub stream: bool,
+    /// The caller's headers, as they came.
+    pub headers: HeaderMap,
+    /// The body, exactly as it came.
+    pub payload: Bytes,
+    /// The caller's address.
+    pub client: Option<IpAddr>,
+    /// When the caller stops waiting.
+    pub deadline: Option<Instant>,
+    /// Anything a layer wants to tell a later one.
+    pub extensions: Extensions,
+    /// Where the model name stands in the payload: what [`InferenceRequest::with_model`] replaces.
+    span: Range<usize>,
+}
+
+// === impl InferenceRequest ===
+
+impl InferenceRequest {
+    /// Reads the model and the stream flag from the payload, and nothing else.
+    ///
+    /// # Errors
+    ///
+    /// [`Kind::Invalid`](crate::Kind::Invalid) if the payload is not what the endpoint takes, or
+    /// names no model, or names it in a way two parsers could read differently.
+    pub fn new(endpoint: Endpoint, headers: HeaderMap, payload: Bytes) -> Result<Self, Error> {
+        let Peek {
+            model,
+            stream,
+            span,
+        } = if endpoint.is_multipart() {
+            peek::multipart(headers.get(CONTENT_TYPE), &payload)?
+        } else {
+            peek::json(&payload)?
+        };
+        let model = match model {
+            Some(decoded) => Model(Bytes::from(decoded)),
+            None if endpoint.is_multipart() => Model(payload.slice(span.clone())),
+            // The span of a JSON string includes its quotes.
+            None => Model(payload.slice(span.start + 1..span.end - 1)),
+        };
+        Ok(Self(Arc::new(Parts {
+            endpoint,
+            model,
+            stream,
+            headers,
+            payload,
+            client: None,
+            deadline: None,
+            extensions: Extensions::new(),
+            span,
+        })))
+    }
+
+    /// The same request, from a caller at this address.
+    pub fn with_client(self, client: Option<IpAddr>) -> Self {
+        self.edit(|parts| parts.client = client)
+    }
+
+    /// The same request, given up at this instant.
+    pub fn with_deadline(self, deadline: Option<Instant>) -> Self {
+        self.edit(|parts| parts.deadline = deadline)
+    }
+
+    /// The same request with these extensions.
+    pub fn with_extensions(self, extensions: Extensions) -> Self {
+        self.edit(|parts| parts.extensions = extensions)
+    }
+
+    /// The same request for another model: one splice in the payload, every other byte untouched.
+    pub fn with_model(&self, model: &str) -> Self {
+        if *self.model == *model {
+            return self.clone();
+        }
+        let json = !self.endpoint.is_multipart();
+        let written = if json {
+            quoted(model)
+        } else {
+            model.to_owned()
+        };
+        let mut payload =
+            BytesMut::with_capacity(self.payload.len() - self.span.len() + written.len());
+        payload.extend_from_slice(&self.payload[..self.span.start]);
+        payload.extend_from_slice(written.as_bytes());
+        payload.extend_from_slice(&self.payload[self.span.end..]);
+        let span = self.span.start..self.span.start + written.len();
+        let mut parts = Parts::clone(&self.0);
+        parts.model = Model(Bytes::copy_from_slice(model.as_bytes()));
+        parts.payload = payload.freeze();
+        parts.span = span;
+        Self(Arc::new(parts))
+    }
+
+    /// Copies the parts only if somebody else holds them too.
+    fn edit(mut self, edit: impl FnOnce(&mut Parts)) -> Self {
+        edit(Arc::make_mut(&mut self.0));
+        self
+    }
+}
+
+impl Deref for InferenceRequest {
+    type Target = Parts;
+
+    fn deref(&self) -> &Parts {
+        &self.0
+    }
+}
+
+/// Never prints headers or the payload: both hold secrets.
+impl fmt::Debug for InferenceRequest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("InferenceRequest")
+            .field("endpoint", &self.endpoint)
+            .field("model", &self.model)
+            .field("stream", &self.stream)
+            .field("payload", &format_args!("{} bytes", self.payload.len()))
+            .finish_non_exhaustive()
+    }
+}
+
+/// The name of a model: UTF-8, 1 to 256 bytes. Usually a slice of the payload.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Model(Bytes);
+
+impl Deref for Model {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        // Checked where it was made: a slice of validated JSON, of a validated field, or a `str`.
+        str::from_utf8(&self.0).unwrap_or_default()
+    }
+}
+
+impl fmt::Debug for Model {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&**self, f)
+    }
+}
+
+impl fmt::Display for Model {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self)
+    }
+}
+
+fn quoted(model: &str) -> String {
+    // Writing a string to memory cannot fail.
+    serde_json::to_string(model).unwrap_or_default()
+}
