@@ -20,7 +20,7 @@ pub struct Body(Repr);
 
 enum Repr {
     Full(Option<Bytes>),
-    #[cfg(any())]
+    #[cfg(feature = "client")]
     Wire(crate::client::ResponseBody),
     Boxed(UnsyncBoxBody<Bytes, Error>),
 }
@@ -55,7 +55,7 @@ impl HttpBody for Body {
     ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
         match &mut self.0 {
             Repr::Full(bytes) => Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
-            #[cfg(any())]
+            #[cfg(feature = "client")]
             Repr::Wire(body) => Pin::new(body).poll_frame(cx),
             Repr::Boxed(body) => Pin::new(body).poll_frame(cx),
         }
@@ -64,7 +64,7 @@ impl HttpBody for Body {
     fn is_end_stream(&self) -> bool {
         match &self.0 {
             Repr::Full(bytes) => bytes.is_none(),
-            #[cfg(any())]
+            #[cfg(feature = "client")]
             Repr::Wire(body) => body.is_end_stream(),
             Repr::Boxed(body) => body.is_end_stream(),
         }
@@ -73,7 +73,7 @@ impl HttpBody for Body {
     fn size_hint(&self) -> SizeHint {
         match &self.0 {
             Repr::Full(bytes) => SizeHint::with_exact(bytes.as_ref().map_or(0, Bytes::len) as u64),
-            #[cfg(any())]
+            #[cfg(feature = "client")]
             Repr::Wire(body) => body.size_hint(),
             Repr::Boxed(body) => body.size_hint(),
         }
@@ -110,7 +110,7 @@ impl From<UnsyncBoxBody<Bytes, Error>> for Body {
     }
 }
 
-#[cfg(any())]
+#[cfg(feature = "client")]
 impl From<crate::client::ResponseBody> for Body {
     fn from(body: crate::client::ResponseBody) -> Self {
         Self(Repr::Wire(body))

@@ -2,6 +2,8 @@
 
 pub mod backend;
 pub mod body;
+#[cfg(feature = "client")]
+pub mod client;
 pub mod endpoint;
 pub mod envelope;
 pub mod error;
@@ -9,9 +11,11 @@ mod peek;
 pub mod refusal;
 pub mod request;
 pub mod translate;
+pub mod upstream;
 
 pub use backend::{Backend, Route};
 pub use body::{Body, BodyGuard, End, GuardedBody};
 pub use endpoint::{Endpoint, ServiceType};
 pub use error::{BoxError, Error, Kind};
 pub use request::{InferenceRequest, Model};
+pub use upstream::Upstream;

@@ -46,6 +46,27 @@ pub fn classify(answer: &Response<Bytes>) -> Error {
         .with_answer(fields.envelope(kind, status, answer.body()))
 }
 
+/// An error an instance sent as an event of a stream that had answered 200.
+///
+/// Some engines put the status that it would have been into `code`.
+pub fn in_stream(data: &[u8]) -> Error {
+    let body = Bytes::copy_from_slice(data);
+    let fields = Fields::read(&body);
+    let status = fields
+        .code
+        .as_deref()
+        .and_then(|code| code.parse::<StatusCode>().ok());
+    match status {
+        Some(status) if status.is_client_error() => {
+            let mut answer = Response::new(body);
+            *answer.status_mut() = status;
+            classify(&answer)
+        }
+        _ => Error::new(Kind::Broken, "the instance reported an error in its stream")
+            .with_answer(fields.envelope(Kind::Broken, StatusCode::BAD_GATEWAY, &body)),
+    }
+}
+
 /// Overloaded by any other number is still 503, and a dependency's failure is a bad gateway.
 fn outward(status: StatusCode) -> StatusCode {
     match status.as_u16() {

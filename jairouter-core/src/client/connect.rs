@@ -1,0 +1,140 @@
+//! From an authority to a connected socket, within one clock.
+
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::{Arc, RwLock};
+use std::time::Duration;
+
+use http::uri::Authority;
+use socket2::{SockRef, TcpKeepalive};
+use tokio::net::{TcpStream, lookup_host};
+use tokio::time::{Instant, timeout_at};
+
+use crate::error::{Error, Kind};
+
+pub(super) struct Connector {
+    host: Host,
+    port: u16,
+    timeout: Duration,
+}
+
+enum Host {
+    Address(IpAddr),
+    Name {
+        name: String,
+        /// What the name last resolved to, for when the resolver fails. Written only on a change of
+        /// addresses, and never waited for.
+        last: RwLock<Arc<[SocketAddr]>>,
+    },
+}
+
+impl Connector {
+    pub(super) fn new(origin: &Authority, timeout: Duration) -> Self {
+        let host = origin.host();
+        let bare = host
+            .strip_prefix('[')
+            .and_then(|host| host.strip_suffix(']'))
+            .unwrap_or(host);
+        let host = match bare.parse() {
+            Ok(address) => Host::Address(address),
+            Err(_) => Host::Name {
+                name: host.to_owned(),
+                last: RwLock::new(Arc::new([])),
+            },
+        };
+        Self {
+            host,
+            port: origin.port_u16().unwrap_or(80),
+            timeout,
+        }
+    }
+
+    /// A new connection. Every address of the name is tried, each with its share of the time.
+    pub(super) async fn connect(&self) -> Result<TcpStream, Error> {
+        let deadline = Instant::now() + self.timeout;
+        let addresses = match &self.host {
+            Host::Address(address) => {
+                return one(SocketAddr::new(*address, self.port), deadline).await;
+            }
+            Host::Name { name, last } => resolve(name, self.port, last, deadline).await?,
+        };
+        let mut failure = None;
+        for (tried, address) in addresses.iter().enumerate() {
+            let now = Instant::now();
+            let left = deadline.saturating_duration_since(now);
+            let share = left / (addresses.len() - tried) as u32;
+            match one(*address, now + share).await {
+                Ok(stream) => return Ok(stream),
+                Err(error) => failure = Some(error),
+            }
+        }
+        Err(failure.unwrap_or_else(|| unreachable("the instance's name has no address")))
+    }
+}
+
+async fn resolve(
+    name: &str,
+    port: u16,
+    last: &RwLock<Arc<[SocketAddr]>>,
+    deadline: Instant,
+) -> Result<Arc<[SocketAddr]>, Error> {
+    let known = || {
+        last.try_read()
+            .map(|last| Arc::clone(&last))
+            .unwrap_or_default()
+    };
+    let found = timeout_at(deadline, lookup_host((name, port))).await;
+    match found.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())) {
+        Ok(found) => {
+            let found: Arc<[_]> = found.collect();
+            if *found != *known()
+                && let Ok(mut last) = last.try_write()
+            {
+                *last = Arc::clone(&found);
+            }
+            Ok(found)
+        }
+        Err(error) => match known() {
+            known if known.is_empty() => {
+                Err(unreachable("the instance's name cannot be resolved").with_source(error))
+            }
+            known => Ok(known),
+        },
+    }
+}
+
+async fn one(address: SocketAddr, deadline: Instant) -> Result<TcpStream, Error> {
+    match timeout_at(deadline, TcpStream::connect(address)).await {
+        Ok(Ok(stream)) => {
+            // Both only make a connection better: a socket that refuses them still works.
+            let _ = stream.set_nodelay(true);
+            let keepalive = TcpKeepalive::new()
+                .with_time(Duration::from_secs(15))
+                .with_interval(Duration::from_secs(5));
+            let _ = SockRef::from(&stream).set_tcp_keepalive(&keepalive);
+            Ok(stream)
+        }
+        Ok(Err(error)) if is_ours(&error) => {
+            let message = "the gateway has no socket left to reach an instance";
+            Err(Error::new(Kind::Overloaded, message)
+                .with_retry_after(Duration::from_secs(1))
+                .with_source(error))
+        }
+        Ok(Err(error)) => Err(unreachable("the instance cannot be reached").with_source(error)),
+        Err(late) => {
+            Err(unreachable("the instance did not accept a connection in time").with_source(late))
+        }
+    }
+}
+
+/// No port or descriptor left is our trouble, not the instance's.
+fn is_ours(error: &io::Error) -> bool {
+    const ENFILE: i32 = 23;
+    const EMFILE: i32 = 24;
+    error.kind() == io::ErrorKind::AddrNotAvailable
+        || matches!(error.raw_os_error(), Some(ENFILE | EMFILE))
+}
+
+fn unreachable(message: &'static str) -> Error {
+    Error::new(Kind::Unreachable, message)
+}

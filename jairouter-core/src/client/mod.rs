@@ -1,0 +1,177 @@
+//! [`HttpClient`]: an HTTP/1.1 client whose connections are driven by the requests that use them.
+//!
+//! A connection has no task of its own. While a request is on it, the request's future and then its
+//! body poll the connection, so a frame needs no channel and no wake-up, and dropping either one
+//! closes the socket: that is how an engine learns that nobody is waiting.
+//!
+//! ```no_run
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! use http_body_util::{BodyExt, Full};
+//! use jairouter_core::client::HttpClient;
+//! use tower::ServiceExt;
+//!
+//! let client = HttpClient::new("127.0.0.1:8000".parse()?);
+//! let request = http::Request::get("/v1/models").body(Full::default())?;
+//! let models = client.oneshot(request).await?.into_body().collect().await?.to_bytes();
+//! # Ok(())
+//! # }
+//! ```
+
+mod body;
+mod connect;
+mod live;
+mod pool;
+
+use std::fmt;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::HOST;
+use http::uri::{Authority, PathAndQuery};
+use http::{HeaderValue, Request, Response, Uri};
+use http_body_util::Full;
+use tower::Service;
+
+pub use body::ResponseBody;
+
+use crate::error::Error;
+use connect::Connector;
+use live::Live;
+use pool::Pool;
+
+/// In a request's extensions: do not use a pooled connection. Set when one has just turned out dead.
+#[derive(Debug, Clone, Copy)]
+pub struct NewConnection;
+
+/// An HTTP/1.1 client of one origin.
+///
+/// Cloning is a reference count; clones share the pool. A request goes to the client's own origin,
+/// whatever authority its URI names.
+///
+/// # Errors
+///
+/// The service fails with [`Kind::Unreachable`](crate::Kind::Unreachable) when nothing was sent and
+/// with [`Kind::Broken`](crate::Kind::Broken) when the exchange broke off. A pooled connection that
+/// dies before a byte of an answer gives an error that [is stale](Error::is_stale).
+#[derive(Clone)]
+pub struct HttpClient(Arc<Shared>);
+
+struct Shared {
+    connector: Connector,
+    host: HeaderValue,
+    pool: Arc<Pool>,
+}
+
+/// Settings of an [`HttpClient`].
+#[derive(Debug, Clone)]
+#[must_use]
+pub struct Builder {
+    connect_timeout: Duration,
+    idle_timeout: Duration,
+    max_idle: usize,
+}
+
+// === impl Builder ===
+
+impl Default for Builder {
+    fn default() -> Self {
+        Self {
+            connect_timeout: Duration::from_secs(2),
+            idle_timeout: Duration::from_secs(3),
+            max_idle: 256,
+        }
+    }
+}
+
+impl Builder {
+    /// The longest that resolving and connecting may take together. Default 2 s.
+    pub fn connect_timeout(mut self, timeout: Duration) -> Self {
+        self.connect_timeout = timeout;
+        self
+    }
+
+    /// How long an unused connection is kept. Default 3 s, below the 5 s at which uvicorn closes.
+    pub fn idle_timeout(mut self, timeout: Duration) -> Self {
+        self.idle_timeout = timeout;
+        self
+    }
+
+    /// How many unused connections are kept at most. Default 256.
+    pub fn max_idle(mut self, max: usize) -> Self {
+        self.max_idle = max;
+        self
+    }
+
+    /// A client of this origin. Port 80 if the authority names none.
+    pub fn build(self, origin: Authority) -> HttpClient {
+        HttpClient(Arc::new(Shared {
+            // An authority is made of bytes a header value may hold.
+            host: HeaderValue::from_str(origin.as_str())
+                .unwrap_or(HeaderValue::from_static("localhost")),
+            connector: Connector::new(&origin, self.connect_timeout),
+            pool: Arc::new(Pool::new(self.idle_timeout, self.max_idle)),
+        }))
+    }
+}
+
+// === impl HttpClient ===
+
+impl HttpClient {
+    /// A client of this origin, with the default settings.
+    pub fn new(origin: Authority) -> Self {
+        Builder::default().build(origin)
+    }
+
+    /// Settings to change first.
+    pub fn builder() -> Builder {
+        Builder::default()
+    }
+
+    /// How many connections lie unused.
+    pub fn idle_connections(&self) -> usize {
+        self.0.pool.len()
+    }
+}
+
+impl Service<Request<Full<Bytes>>> for HttpClient {
+    type Response = Response<ResponseBody>;
+    type Error = Error;
+    // Boxed: hyper's own exchange has no name.
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Error>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, mut request: Request<Full<Bytes>>) -> Self::Future {
+        let shared = Arc::clone(&self.0);
+        Box::pin(async move {
+            let path = request.uri().path_and_query().cloned();
+            *request.uri_mut() = Uri::from(path.unwrap_or(PathAndQuery::from_static("/")));
+            request
+                .headers_mut()
+                .entry(HOST)
+                .or_insert_with(|| shared.host.clone());
+            let pooled = match request.extensions().get::<NewConnection>() {
+                Some(NewConnection) => None,
+                None => shared.pool.take(),
+            };
+            let live = match pooled {
+                Some(live) => live,
+                None => Live::open(shared.connector.connect().await?).await?,
+            };
+            live.send(request, Arc::clone(&shared.pool)).await
+        })
+    }
+}
+
+impl fmt::Debug for HttpClient {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HttpClient")
+            .field("host", &self.0.host)
+            .finish_non_exhaustive()
+    }
+}

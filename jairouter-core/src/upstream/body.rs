@@ -1,0 +1,235 @@
+//! The body of a committed answer: its clocks, and an honest end.
+
+use std::fmt;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body::{Body as HttpBody, Frame, SizeHint};
+use tokio::time::{Instant, Sleep, sleep_until};
+
+use super::tail::{Passed, Queue, Tail};
+use super::timeouts::after;
+use crate::body::Body;
+use crate::envelope;
+use crate::error::{Error, Kind};
+
+/// The body of an [`Upstream`](super::Upstream)'s answer.
+///
+/// If the instance breaks off or falls silent, a stream of events ends with one that holds the
+/// error, and then with an error of the body, so that the transport does not end cleanly either.
+pub struct UpstreamBody {
+    body: Body,
+    /// Held back until the commit point, not yet passed on.
+    held: Queue,
+    /// On their way to the caller.
+    out: Queue,
+    events: Option<Events>,
+    clock: Clock,
+    state: State,
+}
+
+struct Events {
+    tail: Tail,
+    /// Whether only `[DONE]` tells a whole stream from a cut one.
+    needs_done: bool,
+}
+
+enum State {
+    Open,
+    /// The caller is being told. hyper would drop the frame if the error followed it at once.
+    Telling(Error),
+    Failed(Error),
+    Ended,
+}
+
+/// How an answer is delimited, as the commit found it.
+pub(super) struct Shape {
+    pub(super) is_event_stream: bool,
+    pub(super) is_close_delimited: bool,
+}
+
+impl UpstreamBody {
+    pub(super) fn new(
+        body: Body,
+        held: Queue,
+        shape: &Shape,
+        idle: Duration,
+        end: Instant,
+    ) -> Self {
+        let events = shape.is_event_stream.then(|| Events {
+            tail: Tail::default(),
+            needs_done: shape.is_close_delimited,
+        });
+        let clock = Clock {
+            idle,
+            end,
+            waiting_since: None,
+            sleep: None,
+        };
+        Self {
+            body,
+            held,
+            out: Queue::default(),
+            events,
+            clock,
+            state: State::Open,
+        }
+    }
+
+    fn take(&mut self, data: Bytes) {
+        match &mut self.events {
+            Some(events) => {
+                if events.tail.push(data, &mut self.out) == Passed::Error {
+                    let message = "the instance reported an error in its stream";
+                    self.body = Body::empty();
+                    self.held.clear();
+                    self.state = State::Telling(Error::new(Kind::Broken, message));
+                }
+            }
+            None => self.out.push(data),
+        }
+    }
+
+    /// Closes the connection and tells the caller, if there is a way to.
+    fn fail(&mut self, error: Error) {
+        self.body = Body::empty();
+        match &mut self.events {
+            Some(events) => {
+                events.tail.clear();
+                self.out.push(envelope::event(&error));
+                self.state = State::Telling(error);
+            }
+            None => self.state = State::Failed(error),
+        }
+    }
+
+    fn end(&mut self) {
+        if let Some(events) = &mut self.events {
+            let mut rest = Queue::default();
+            events.tail.finish(&mut rest);
+            if events.needs_done && !events.tail.is_done() {
+                return self.fail(Error::new(
+                    Kind::Broken,
+                    "the instance's stream was cut off",
+                ));
+            }
+            self.out = rest;
+        }
+        self.state = State::Ended;
+    }
+}
+
+impl HttpBody for UpstreamBody {
+    type Data = Bytes;
+    type Error = Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
+        let this = &mut *self;
+        loop {
+            if let Some(data) = this.out.pop() {
+                return Poll::Ready(Some(Ok(Frame::data(data))));
+            }
+            match std::mem::replace(&mut this.state, State::Ended) {
+                State::Open => this.state = State::Open,
+                State::Telling(error) => {
+                    this.state = State::Failed(error);
+                    cx.waker().wake_by_ref();
+                    return Poll::Pending;
+                }
+                State::Failed(error) => return Poll::Ready(Some(Err(error))),
+                State::Ended => return Poll::Ready(None),
+            }
+            if let Some(data) = this.held.pop() {
+                this.take(data);
+                continue;
+            }
+            match Pin::new(&mut this.body).poll_frame(cx) {
+                Poll::Ready(frame) => {
+                    this.clock.waiting_since = None;
+                    match frame {
+                        Some(Ok(frame)) => {
+                            // Trailers end here: no engine's mean anything to a caller.
+                            if let Ok(data) = frame.into_data() {
+                                this.take(data);
+                            }
+                        }
+                        Some(Err(error)) => this.fail(error),
+                        None => this.end(),
+                    }
+                }
+                Poll::Pending => match this.clock.poll(cx) {
+                    Poll::Ready(error) => this.fail(error),
+                    Poll::Pending => return Poll::Pending,
+                },
+            }
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self.state {
+            State::Ended => self.out.len() == 0,
+            // A body of known length is over with its last byte: nobody polls it again.
+            State::Open => {
+                self.events.is_none()
+                    && self.held.len() + self.out.len() == 0
+                    && self.body.is_end_stream()
+            }
+            State::Telling(_) | State::Failed(_) => false,
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self.body.size_hint().exact() {
+            // A stream of events may grow by one that tells of its failure.
+            Some(rest) if self.events.is_none() => {
+                SizeHint::with_exact(rest + (self.held.len() + self.out.len()) as u64)
+            }
+            _ => SizeHint::default(),
+        }
+    }
+}
+
+impl fmt::Debug for UpstreamBody {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("UpstreamBody")
+            .field("is_event_stream", &self.events.is_some())
+            .finish_non_exhaustive()
+    }
+}
+
+/// The idle and the total clock, on one timer. A frame only notes that it came; the timer looks at
+/// that when it rings, so that a frame never touches the timer wheel.
+struct Clock {
+    idle: Duration,
+    end: Instant,
+    /// Since when the instance owes a frame.
+    waiting_since: Option<Instant>,
+    sleep: Option<Pin<Box<Sleep>>>,
+}
+
+impl Clock {
+    /// Ready with what ran out, while a frame is owed.
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Error> {
+        let since = *self.waiting_since.get_or_insert_with(Instant::now);
+        let due = after(since, self.idle).min(self.end);
+        let sleep = self.sleep.get_or_insert_with(|| Box::pin(sleep_until(due)));
+        while sleep.as_mut().poll(cx).is_ready() {
+            let now = Instant::now();
+            if now >= self.end {
+                let message = "the instance did not finish its answer in time";
+                return Poll::Ready(Error::new(Kind::Timeout, message));
+            }
+            if now >= due {
+                let message = "the instance fell silent in the middle of its answer";
+                return Poll::Ready(Error::new(Kind::Stalled, message));
+            }
+            sleep.as_mut().reset(due);
+        }
+        Poll::Pending
+    }
+}

@@ -1,0 +1,242 @@
+//! One question to one instance, from the typed request to the committed answer.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
+use http::{HeaderMap, HeaderValue, Method, Request, Response};
+use http_body_util::{BodyExt, Full};
+use tokio::time::{Instant, timeout_at};
+use tower::{Service, ServiceExt};
+
+use super::body::{Shape, UpstreamBody};
+use super::first::First;
+use super::headers;
+use super::tail::Queue;
+use super::{Settings, Timeouts};
+use crate::backend::{Backend, Route};
+use crate::body::Body;
+use crate::error::{Error, Kind};
+use crate::request::InferenceRequest;
+use crate::translate::{self, Whole};
+
+/// How much of a refusal is read.
+const LARGEST_REFUSAL: usize = 64 * 1024;
+
+/// The largest answer that has to be whole before a byte of it may pass.
+const LARGEST_ANSWER: usize = 256 << 20;
+
+pub(super) async fn exchange<B, C, R>(
+    settings: Arc<Settings<B>>,
+    client: C,
+    request: InferenceRequest,
+) -> Result<Response<UpstreamBody>, Error>
+where
+    B: Backend,
+    C: Service<Request<Full<Bytes>>, Response = Response<R>> + Clone,
+    C::Error: Into<Error>,
+    R: Into<Body>,
+{
+    let start = Instant::now();
+    let end = settings.timeouts.end(start, request.deadline);
+    let first = settings.timeouts.first(start, end);
+    let request = match &settings.model {
+        Some(model) => request.with_model(model),
+        None => request,
+    };
+    let committed = async {
+        let answer = ask(&settings, client, &request).await?;
+        let is_close_delimited = answer.extensions().get::<CloseDelimited>().is_some();
+        let answer = settings.backend.decode(&request, answer);
+        commit(answer, is_close_delimited).await
+    };
+    let (mut parts, committed) = match timeout_at(first, committed).await {
+        Ok(committed) => committed?.into_parts(),
+        Err(_) => return Err(late(&settings.timeouts, first == end)),
+    };
+    headers::inward(&mut parts.headers);
+    if committed.shape.is_event_stream {
+        parts.headers.remove(CONTENT_LENGTH);
+    }
+    let Committed { body, held, shape } = committed;
+    let body = UpstreamBody::new(body, held, &shape, settings.timeouts.idle, end);
+    Ok(Response::from_parts(parts, body))
+}
+
+/// In an answer's extensions: its body ends where the connection does, so a cut looks like an end.
+/// Set by [`HttpClient`](crate::client::HttpClient).
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct CloseDelimited;
+
+fn late(timeouts: &Timeouts, by_total: bool) -> Error {
+    let message = if by_total {
+        "the instance did not answer before the deadline".into()
+    } else {
+        format!(
+            "the instance sent no first token within {:?}",
+            timeouts.first_token
+        )
+    };
+    Error::new(Kind::Timeout, message)
+}
+
+/// Sends the request, once more on a new connection if the old one was dead, and sorts the answer:
+/// `Ok` is a success whose body has not been read.
+async fn ask<B, C, R>(
+    settings: &Settings<B>,
+    client: C,
+    request: &InferenceRequest,
+) -> Result<Response<Body>, Error>
+where
+    B: Backend,
+    C: Service<Request<Full<Bytes>>, Response = Response<R>> + Clone,
+    C::Error: Into<Error>,
+    R: Into<Body>,
+{
+    let payload = settings.backend.encode(request)?;
+    let first = http(settings, request, payload.clone())?;
+    let answer = match send(client.clone(), first).await {
+        #[cfg(feature = "client")]
+        Err(error) if error.is_stale() => {
+            let mut again = http(settings, request, payload)?;
+            again.extensions_mut().insert(crate::client::NewConnection);
+            send(client, again).await?
+        }
+        answer => answer?,
+    };
+    match answer.status() {
+        status if status.is_success() => Ok(answer),
+        status if status.is_client_error() || status.is_server_error() => {
+            Err(refusal(settings, request, answer).await)
+        }
+        // Following a redirect would send a prompt where nobody configured it to go.
+        status => Err(Error::new(
+            Kind::Broken,
+            format!("the instance answered {status}"),
+        )),
+    }
+}
+
+async fn send<C, R>(client: C, request: Request<Full<Bytes>>) -> Result<Response<Body>, Error>
+where
+    C: Service<Request<Full<Bytes>>, Response = Response<R>>,
+    C::Error: Into<Error>,
+    R: Into<Body>,
+{
+    match client.oneshot(request).await {
+        Ok(answer) => Ok(answer.map(Into::into)),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// The HTTP request for this instance.
+fn http<B: Backend>(
+    settings: &Settings<B>,
+    request: &InferenceRequest,
+    payload: Bytes,
+) -> Result<Request<Full<Bytes>>, Error> {
+    let path = match &settings.path {
+        Some((endpoint, path)) if *endpoint == request.endpoint => path.to_string().into(),
+        _ => {
+            let route = Route::new(request.endpoint, &request.model, request.stream);
+            settings.backend.path(&route).ok_or_else(|| {
+                let name = settings.backend.name();
+                let message = format!("{name} does not offer {}", request.endpoint);
+                Error::new(Kind::Unsupported, message)
+            })?
+        }
+    };
+    let mut http = Request::new(Full::new(payload));
+    *http.method_mut() = Method::POST;
+    *http.uri_mut() = settings.target.uri(&path)?;
+    let (forward, own) = (&settings.forward, &settings.headers);
+    *http.headers_mut() = headers::outward(
+        &request.headers,
+        forward,
+        own,
+        settings.target.host_header(),
+    );
+    Ok(http)
+}
+
+async fn refusal<B: Backend>(
+    settings: &Settings<B>,
+    request: &InferenceRequest,
+    answer: Response<Body>,
+) -> Error {
+    let (parts, body) = answer.into_parts();
+    // A refusal too long to read is still a refusal, of unknown text.
+    let body = Whole::new(body, LARGEST_REFUSAL).await.unwrap_or_default();
+    settings
+        .backend
+        .refusal(request, &Response::from_parts(parts, body))
+}
+
+struct Committed {
+    body: Body,
+    held: Queue,
+    shape: Shape,
+}
+
+/// Waits for the first content. Until then the stream is nobody's, and whatever ends it is an error.
+async fn commit(
+    answer: Response<Body>,
+    is_close_delimited: bool,
+) -> Result<Response<Committed>, Error> {
+    let (parts, mut body) = answer.into_parts();
+    let is_plain = !parts.headers.contains_key(CONTENT_ENCODING);
+    let is_event_stream = is_plain && is_type(&parts.headers, "text/event-stream");
+    if is_close_delimited && is_plain && is_type(&parts.headers, "application/json") {
+        body = translate::whole(body, LARGEST_ANSWER, |bytes| match is_json(&bytes) {
+            true => Ok(bytes),
+            false => Err(Error::new(
+                Kind::Broken,
+                "the instance's answer was cut off",
+            )),
+        });
+    }
+    let mut held = Queue::default();
+    let mut first = First::default();
+    loop {
+        match body.frame().await {
+            Some(frame) => {
+                let Ok(data) = frame?.into_data() else {
+                    continue;
+                };
+                let committed = if is_event_stream {
+                    first.push(&data)?
+                } else {
+                    !data.is_empty()
+                };
+                held.push(data);
+                if committed {
+                    break;
+                }
+            }
+            None if is_event_stream => {
+                return Err(Error::new(Kind::Broken, "the instance's stream was empty"));
+            }
+            None => break,
+        }
+    }
+    let shape = Shape {
+        is_event_stream,
+        is_close_delimited,
+    };
+    Ok(Response::from_parts(parts, Committed { body, held, shape }))
+}
+
+fn is_type(headers: &HeaderMap, expected: &str) -> bool {
+    let value = headers
+        .get(CONTENT_TYPE)
+        .map(HeaderValue::as_bytes)
+        .unwrap_or_default();
+    let end = memchr::memchr(b';', value).unwrap_or(value.len());
+    value[..end]
+        .trim_ascii()
+        .eq_ignore_ascii_case(expected.as_bytes())
+}
+
+fn is_json(bytes: &[u8]) -> bool {
+    serde_json::from_slice::<serde::de::IgnoredAny>(bytes).is_ok()
+}

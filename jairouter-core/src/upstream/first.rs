@@ -1,0 +1,183 @@
+//! Whether a stream has said anything yet.
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use crate::error::Error;
+use crate::refusal;
+use crate::translate::{Events, Message};
+
+/// How much is held back at most, waiting for content.
+const MOST_EVENTS: usize = 64;
+const MOST_BYTES: usize = 256 * 1024;
+
+/// Watches the head of a stream for its first content.
+#[derive(Default)]
+pub(super) struct First {
+    events: Events,
+    count: usize,
+    bytes: usize,
+}
+
+impl First {
+    /// Takes the next frame. True once the stream is committed.
+    ///
+    /// # Errors
+    ///
+    /// If the stream's first word is an error.
+    pub(super) fn push(&mut self, frame: &[u8]) -> Result<bool, Error> {
+        self.bytes += frame.len();
+        let mut content = false;
+        let count = &mut self.count;
+        self.events.push(frame, |message| {
+            *count += 1;
+            if !content {
+                content = says_something(message)?;
+            }
+            Ok(())
+        })?;
+        Ok(content || self.count >= MOST_EVENTS || self.bytes >= MOST_BYTES)
+    }
+}
+
+/// Whether this event carries text, reasoning, a tool call, or anything we do not know to be empty.
+fn says_something(message: Message<'_>) -> Result<bool, Error> {
+    if message.name == b"error" {
+        return Err(refusal::in_stream(message.data));
+    }
+    let Ok(chunk) = serde_json::from_slice::<Chunk<'_>>(message.data) else {
+        return Ok(!message.data.trim_ascii().is_empty());
+    };
+    if chunk.error.is_some_and(|error| error.get() != "null") {
+        return Err(refusal::in_stream(message.data));
+    }
+    Ok(chunk
+        .choices
+        .is_none_or(|choices| choices.iter().any(Choice::says_something)))
+}
+
+#[derive(Deserialize)]
+struct Chunk<'a> {
+    #[serde(borrow)]
+    error: Option<&'a RawValue>,
+    choices: Option<Vec<Choice<'a>>>,
+}
+
+#[derive(Deserialize)]
+struct Choice<'a> {
+    #[serde(borrow)]
+    delta: Option<Delta<'a>>,
+    #[serde(borrow)]
+    text: Option<&'a RawValue>,
+    #[serde(borrow)]
+    finish_reason: Option<&'a RawValue>,
+}
+
+#[derive(Deserialize)]
+struct Delta<'a> {
+    #[serde(borrow)]
+    content: Option<&'a RawValue>,
+    #[serde(borrow)]
+    reasoning_content: Option<&'a RawValue>,
+    #[serde(borrow)]
+    reasoning: Option<&'a RawValue>,
+    #[serde(borrow)]
+    refusal: Option<&'a RawValue>,
+    #[serde(borrow)]
+    tool_calls: Option<&'a RawValue>,
+    #[serde(borrow)]
+    function_call: Option<&'a RawValue>,
+    #[serde(borrow)]
+    audio: Option<&'a RawValue>,
+}
+
+impl Choice<'_> {
+    fn says_something(&self) -> bool {
+        filled(self.text)
+            || filled(self.finish_reason)
+            || self.delta.as_ref().is_some_and(|delta| {
+                [
+                    delta.content,
+                    delta.reasoning_content,
+                    delta.reasoning,
+                    delta.refusal,
+                    delta.tool_calls,
+                    delta.function_call,
+                    delta.audio,
+                ]
+                .into_iter()
+                .any(filled)
+            })
+    }
+}
+
+fn filled(value: Option<&RawValue>) -> bool {
+    value.is_some_and(|value| !matches!(value.get(), "null" | "\"\"" | "[]" | "{}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn event(data: &str) -> Result<bool, Error> {
+        First::default().push(format!("data: {data}\n\n").as_bytes())
+    }
+
+    #[test]
+    fn role_usage_pings_and_empty_deltas_are_not_content() {
+        let mut first = First::default();
+        for silent in [
+            ": ping\n\n",
+            "event: ping\n\n",
+            "data: {\"choices\":[{\"delta\":{\"role\":\"assistant\",\"content\":\"\"}}]}\n\n",
+            "data: {\"choices\":[{\"delta\":{\"content\":null,\"tool_calls\":[]},\"finish_reason\":null}]}\n\n",
+            "data: {\"choices\":[],\"usage\":{\"prompt_tokens\":1}}\n\n",
+            "data:\n\n",
+            "data: {\"choices\":[{\"text\":\"\"}]}\n\n",
+            "data: {\"choices\":[{\"delta\":{\"content\":\"half an event",
+        ] {
+            assert!(!first.push(silent.as_bytes()).unwrap(), "{silent}");
+        }
+        assert!(first.push(b"\"}}]}\n\n").unwrap(), "and its other half");
+    }
+
+    #[test]
+    fn text_reasoning_tools_an_end_and_anything_unknown_are_content() {
+        for content in [
+            r#"{"choices":[{"delta":{"content":"x"}}]}"#,
+            r#"{"choices":[{"delta":{"reasoning_content":"x"}}]}"#,
+            r#"{"choices":[{"delta":{"reasoning":"x"}}]}"#,
+            r#"{"choices":[{"delta":{"tool_calls":[{"index":0}]}}]}"#,
+            r#"{"choices":[{"text":" x"}]}"#,
+            r#"{"choices":[{"delta":{},"finish_reason":"stop"}]}"#,
+            r#"{"type":"transcript.text.delta","delta":"x"}"#,
+            "[DONE]",
+            "not json",
+        ] {
+            assert!(event(content).unwrap(), "{content}");
+        }
+    }
+
+    #[test]
+    fn an_error_before_any_content_is_an_error_and_not_a_stream() {
+        for error in [r#"{"error":{"message":"m"}}"#, r#"{"error":"m"}"#] {
+            assert_eq!(event(error).unwrap_err().status(), 502, "{error}");
+        }
+        let named = First::default().push(b"event: error\ndata: {\"message\":\"m\"}\n\n");
+        assert!(named.is_err());
+        let bad = event(r#"{"error":{"message":"m","code":400}}"#).unwrap_err();
+        assert_eq!(bad.kind(), crate::Kind::Rejected);
+    }
+
+    #[test]
+    fn what_never_says_anything_is_held_only_so_long() {
+        let mut first = First::default();
+        let silent = b"data: {\"choices\":[]}\n\n";
+        for _ in 1..MOST_EVENTS {
+            assert!(!first.push(silent).unwrap());
+        }
+        assert!(first.push(silent).unwrap());
+        let mut first = First::default();
+        assert!(first.push(&vec![b':'; MOST_BYTES]).unwrap());
+    }
+}

@@ -1,0 +1,175 @@
+//! Header hygiene, both ways.
+
+use http::header::{
+    ACCEPT, CACHE_CONTROL, CONNECTION, CONTENT_DISPOSITION, CONTENT_ENCODING, CONTENT_LENGTH,
+    CONTENT_TYPE, HOST, RETRY_AFTER, USER_AGENT,
+};
+use http::{HeaderMap, HeaderName, HeaderValue};
+
+/// What of the caller's goes to an engine: nothing that could be a credential, a cookie, or the
+/// connection's own affair (RFC 9110, section 7.6.1).
+const FORWARDED: [HeaderName; 7] = [
+    CONTENT_TYPE,
+    ACCEPT,
+    USER_AGENT,
+    HeaderName::from_static("x-request-id"),
+    HeaderName::from_static("traceparent"),
+    HeaderName::from_static("tracestate"),
+    HeaderName::from_static("baggage"),
+];
+
+/// What of an engine's goes to the caller, beside its `x-` headers.
+const RETURNED: [HeaderName; 6] = [
+    CONTENT_TYPE,
+    CONTENT_LENGTH,
+    CONTENT_ENCODING,
+    CONTENT_DISPOSITION,
+    CACHE_CONTROL,
+    RETRY_AFTER,
+];
+
+/// The headers of a request to an engine.
+pub(super) fn outward(
+    caller: &HeaderMap,
+    more: &[HeaderName],
+    own: &HeaderMap,
+    host: &HeaderValue,
+) -> HeaderMap {
+    let mut headers = HeaderMap::with_capacity(FORWARDED.len() + own.len() + more.len() + 2);
+    headers.insert(HOST, host.clone());
+    let named_by_connection = |name: &HeaderName| {
+        let mut lists = caller
+            .get_all(CONNECTION)
+            .iter()
+            .filter_map(|value| value.to_str().ok());
+        lists.any(|list| {
+            list.split(',')
+                .any(|token| token.trim().eq_ignore_ascii_case(name.as_str()))
+        })
+    };
+    let hop_by_hop = caller.contains_key(CONNECTION);
+    for name in FORWARDED.iter().chain(more) {
+        if let Some(value) = caller.get(name)
+            && !own.contains_key(name)
+            && !(hop_by_hop && named_by_connection(name))
+        {
+            headers.insert(name.clone(), value.clone());
+        }
+    }
+    for (name, value) in own {
+        headers.append(name.clone(), value.clone());
+    }
+    headers
+}
+
+/// Removes what is not for the caller.
+pub(super) fn inward(headers: &mut HeaderMap) {
+    let named: Vec<HeaderName> = headers
+        .get_all(CONNECTION)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|list| list.split(','))
+        .filter_map(|token| token.trim().parse().ok())
+        .collect();
+    let unwanted: Vec<HeaderName> = headers
+        .keys()
+        .filter(|name| !returned(name) || named.contains(name))
+        .cloned()
+        .collect();
+    for name in unwanted {
+        headers.remove(name);
+    }
+}
+
+fn returned(name: &HeaderName) -> bool {
+    if RETURNED.contains(name) {
+        return true;
+    }
+    let name = name.as_str();
+    if name.starts_with("openai-") || name.starts_with("anthropic-") {
+        return true;
+    }
+    // Headers of a proxy or a framework in front of the engine, and our own request id.
+    let private = [
+        "x-accel-",
+        "x-powered-by",
+        "x-forwarded-",
+        "x-request-id",
+        "x-real-ip",
+    ];
+    name.starts_with("x-") && !private.iter().any(|prefix| name.starts_with(prefix))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn map(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
+        let pair = |(name, value): &(&'static str, &'static str)| {
+            (
+                HeaderName::from_static(name),
+                HeaderValue::from_static(value),
+            )
+        };
+        pairs.iter().map(pair).collect()
+    }
+
+    // fault: A7, A12, P14
+    #[test]
+    fn only_what_an_engine_needs_is_sent_and_its_own_key_survives() {
+        let caller = map(&[
+            ("authorization", "Bearer caller"),
+            ("cookie", "a=b"),
+            ("x-api-key", "caller"),
+            ("host", "gateway"),
+            ("connection", "close, X-Request-Id, authorization"),
+            ("content-type", "application/json"),
+            ("x-request-id", "r1"),
+            ("transfer-encoding", "chunked"),
+            ("content-length", "7"),
+            ("accept-encoding", "gzip"),
+        ]);
+        let own = map(&[("authorization", "Bearer engine")]);
+        let headers = outward(&caller, &[], &own, &HeaderValue::from_static("engine:1"));
+        let expected = map(&[
+            ("host", "engine:1"),
+            ("content-type", "application/json"),
+            ("authorization", "Bearer engine"),
+        ]);
+        assert_eq!(headers, expected);
+    }
+
+    #[test]
+    fn authorization_travels_only_when_the_instance_asks_for_it() {
+        let caller = map(&[("authorization", "Bearer caller")]);
+        let host = HeaderValue::from_static("engine");
+        let names = [http::header::AUTHORIZATION];
+        let headers = outward(&caller, &names, &HeaderMap::new(), &host);
+        assert_eq!(headers["authorization"], "Bearer caller");
+    }
+
+    // fault: P15, X12
+    #[test]
+    fn nothing_of_the_connection_or_the_engine_s_house_comes_back() {
+        let mut headers = map(&[
+            ("content-type", "text/event-stream"),
+            ("x-prompt-tokens", "7"),
+            ("openai-processing-ms", "3"),
+            ("connection", "x-internal"),
+            ("x-internal", "1"),
+            ("set-cookie", "a=b"),
+            ("server", "uvicorn"),
+            ("keep-alive", "timeout=5"),
+            ("transfer-encoding", "chunked"),
+            ("access-control-allow-origin", "*"),
+            ("x-accel-buffering", "no"),
+        ]);
+        inward(&mut headers);
+        let expected = map(&[
+            ("content-type", "text/event-stream"),
+            ("x-prompt-tokens", "7"),
+            ("openai-processing-ms", "3"),
+        ]);
+        assert_eq!(headers, expected);
+    }
+}

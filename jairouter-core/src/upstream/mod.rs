@@ -1,0 +1,179 @@
+//! [`Upstream`]: one instance as a service. Encode, send, wait for the first content, decode.
+//!
+//! ```no_run
+//! # async fn example(request: jairouter_core::InferenceRequest) -> Result<(), Box<dyn std::error::Error>> {
+//! use std::borrow::Cow;
+//! use jairouter_core::client::HttpClient;
+//! use jairouter_core::upstream::{Target, Timeouts, Upstream};
+//! use jairouter_core::{Backend, Route};
+//! use tower::ServiceExt;
+//!
+//! struct Normal;
+//!
+//! impl Backend for Normal {
+//!     fn name(&self) -> &'static str {
+//!         "normal"
+//!     }
+//!     fn path(&self, route: &Route<'_>) -> Option<Cow<'static, str>> {
+//!         Some(route.endpoint.path().into())
+//!     }
+//! }
+//!
+//! let target: Target = "http://127.0.0.1:8000".parse()?;
+//! let client = HttpClient::new(target.authority().clone());
+//! let instance = Upstream::new(Normal, target, client).with_timeouts(Timeouts::default());
+//! let answer = instance.oneshot(request).await?;
+//! # Ok(())
+//! # }
+//! ```
+
+mod body;
+mod exchange;
+mod first;
+mod headers;
+mod tail;
+mod target;
+mod timeouts;
+
+use std::fmt;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, Request, Response};
+use http_body_util::Full;
+use tower::Service;
+
+pub use body::UpstreamBody;
+pub(crate) use exchange::CloseDelimited;
+pub use target::{InvalidTarget, Target};
+pub use timeouts::Timeouts;
+
+use crate::backend::Backend;
+use crate::body::Body;
+use crate::endpoint::Endpoint;
+use crate::error::Error;
+use crate::request::InferenceRequest;
+
+/// One instance that can be called: a backend, where it is, and an HTTP client.
+///
+/// Its future resolves when the answer is *committed*: for a stream when the first event that
+/// carries content is in hand, for any other body with its first frame. Before that everything that
+/// goes wrong is an error, and another instance may still be asked; after it, a stream that breaks
+/// ends with an error event and an abnormal close. What was held back is sent on unchanged.
+///
+/// Dropping the future or the body closes the connection, which tells the engine to stop.
+///
+/// The client is anything that takes HTTP requests, so tower-http's layers fit around it.
+#[derive(Clone)]
+pub struct Upstream<B, C> {
+    settings: Arc<Settings<B>>,
+    client: C,
+}
+
+#[derive(Clone)]
+struct Settings<B> {
+    backend: B,
+    target: Target,
+    timeouts: Timeouts,
+    /// The instance's own name for the model.
+    model: Option<Box<str>>,
+    /// Replaces the backend's path of one endpoint.
+    path: Option<(Endpoint, Box<str>)>,
+    headers: HeaderMap,
+    forward: Box<[HeaderName]>,
+}
+
+impl<B: Clone, C> Upstream<B, C> {
+    /// An instance of this framework at this target.
+    pub fn new(backend: B, target: Target, client: C) -> Self {
+        let settings = Settings {
+            backend,
+            target,
+            timeouts: Timeouts::default(),
+            model: None,
+            path: None,
+            headers: HeaderMap::new(),
+            forward: Box::new([]),
+        };
+        Self {
+            settings: Arc::new(settings),
+            client,
+        }
+    }
+
+    /// The clocks of every exchange.
+    #[must_use]
+    pub fn with_timeouts(self, timeouts: Timeouts) -> Self {
+        self.edit(|settings| settings.timeouts = timeouts)
+    }
+
+    /// The instance's own name for the model, where it differs from the one callers send.
+    #[must_use]
+    pub fn with_model(self, model: impl Into<Box<str>>) -> Self {
+        self.edit(|settings| settings.model = Some(model.into()))
+    }
+
+    /// Another path for this endpoint than the backend's.
+    #[must_use]
+    pub fn with_path(self, endpoint: Endpoint, path: impl Into<Box<str>>) -> Self {
+        self.edit(|settings| settings.path = Some((endpoint, path.into())))
+    }
+
+    /// Headers every request to this instance carries, such as its key. They replace the caller's.
+    #[must_use]
+    pub fn with_headers(self, headers: HeaderMap) -> Self {
+        self.edit(|settings| settings.headers = headers)
+    }
+
+    /// More of the caller's headers that are passed on, such as `authorization`. Only a short list
+    /// is by default: content type, accept, user agent, trace context and request id.
+    #[must_use]
+    pub fn with_forwarded(self, names: impl IntoIterator<Item = HeaderName>) -> Self {
+        self.edit(|settings| settings.forward = names.into_iter().collect())
+    }
+
+    /// Copies the settings only if a clone of this instance holds them too.
+    fn edit(mut self, edit: impl FnOnce(&mut Settings<B>)) -> Self {
+        edit(Arc::make_mut(&mut self.settings));
+        self
+    }
+}
+
+impl<B, C, R> Service<InferenceRequest> for Upstream<B, C>
+where
+    B: Backend + 'static,
+    C: Service<Request<Full<Bytes>>, Response = Response<R>> + Clone + Send + 'static,
+    C::Error: Into<Error>,
+    C::Future: Send,
+    R: Into<Body> + 'static,
+{
+    type Response = Response<UpstreamBody>;
+    type Error = Error;
+    // Boxed: the exchange is written as straight-line code, which has no name.
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Error>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        // The client is made ready inside the call, where its deadline is known.
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: InferenceRequest) -> Self::Future {
+        Box::pin(exchange::exchange(
+            Arc::clone(&self.settings),
+            self.client.clone(),
+            request,
+        ))
+    }
+}
+
+/// Never prints headers: they hold the instance's key.
+impl<B: Backend, C> fmt::Debug for Upstream<B, C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Upstream")
+            .field("backend", &self.settings.backend.name())
+            .field("target", &self.settings.target)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,159 @@
+//! Where an instance is.
+
+use std::fmt;
+use std::str::FromStr;
+
+use bytes::{BufMut, BytesMut};
+use http::uri::{Authority, PathAndQuery, Scheme};
+use http::{HeaderValue, Uri};
+
+use crate::error::{Error, Kind};
+
+/// The base URL of an instance: `http://host:port`, with an optional path prefix.
+///
+/// A prefix that ends in `/v1` is understood as people mean it: `http://host/v1` and a path of
+/// `/v1/models` give `http://host/v1/models`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Target {
+    scheme: Scheme,
+    authority: Authority,
+    host_header: HeaderValue,
+    /// Without a slash at its end; usually empty.
+    prefix: String,
+}
+
+/// Why a base URL was refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct InvalidTarget(&'static str);
+
+impl Target {
+    /// The host, and the port if one was given.
+    pub fn authority(&self) -> &Authority {
+        &self.authority
+    }
+
+    /// The scheme.
+    pub fn scheme(&self) -> &str {
+        self.scheme.as_str()
+    }
+
+    /// What `Host` says to this instance.
+    pub(super) fn host_header(&self) -> &HeaderValue {
+        &self.host_header
+    }
+
+    /// The URI of a path below the base URL. A static path below a bare origin is not copied.
+    ///
+    /// # Errors
+    ///
+    /// [`Kind::Internal`] if the backend gave a path that is none.
+    pub fn uri(&self, path: &std::borrow::Cow<'static, str>) -> Result<Uri, Error> {
+        use std::borrow::Cow;
+        let joined = match path {
+            Cow::Borrowed(path) if self.prefix.is_empty() => PathAndQuery::try_from(*path),
+            path => {
+                let prefix = match self.prefix.strip_suffix("/v1") {
+                    Some(prefix) if path.starts_with("/v1/") => prefix,
+                    _ => &self.prefix,
+                };
+                let mut joined = BytesMut::with_capacity(prefix.len() + path.len());
+                joined.put_slice(prefix.as_bytes());
+                joined.put_slice(path.as_bytes());
+                PathAndQuery::from_maybe_shared(joined.freeze())
+            }
+        };
+        let mut parts = http::uri::Parts::default();
+        parts.scheme = Some(self.scheme.clone());
+        parts.authority = Some(self.authority.clone());
+        parts.path_and_query = joined.ok();
+        Uri::from_parts(parts).map_err(|error| {
+            Error::new(Kind::Internal, "the instance's path is not one").with_source(error)
+        })
+    }
+}
+
+impl FromStr for Target {
+    type Err = InvalidTarget;
+
+    fn from_str(url: &str) -> Result<Self, InvalidTarget> {
+        if url.contains('#') {
+            return Err(InvalidTarget("a base URL has no fragment"));
+        }
+        let uri: Uri = url
+            .parse()
+            .map_err(|_| InvalidTarget("this is not a URL"))?;
+        let parts = uri.into_parts();
+        let (Some(scheme), Some(authority)) = (parts.scheme, parts.authority) else {
+            return Err(InvalidTarget("a base URL begins with a scheme and a host"));
+        };
+        if authority.as_str().contains('@') {
+            return Err(InvalidTarget("a base URL holds no user name and password"));
+        }
+        if authority.host().is_empty() {
+            return Err(InvalidTarget("a base URL needs a host"));
+        }
+        let path = parts.path_and_query;
+        if path.as_ref().is_some_and(|path| path.query().is_some()) && scheme == Scheme::HTTP {
+            return Err(InvalidTarget("a base URL has no query"));
+        }
+        let prefix = path.as_ref().map_or("", |path| path.path());
+        let prefix = prefix.trim_end_matches('/').to_owned();
+        let host_header = HeaderValue::from_str(authority.as_str())
+            .map_err(|_| InvalidTarget("a host is made of printable ASCII"))?;
+        Ok(Self {
+            scheme,
+            authority,
+            host_header,
+            prefix,
+        })
+    }
+}
+
+impl fmt::Display for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}://{}{}", self.scheme, self.authority, self.prefix)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_is_joined_as_people_mean_it() {
+        let table = [
+            ("http://h:1", "http://h:1/v1/x"),
+            ("http://h:1/", "http://h:1/v1/x"),
+            ("http://h/v1", "http://h/v1/x"),
+            ("http://h/v1/", "http://h/v1/x"),
+            ("http://h/gpu/v1", "http://h/gpu/v1/x"),
+            ("http://h/gpu", "http://h/gpu/v1/x"),
+            ("http://[::1]:8000", "http://[::1]:8000/v1/x"),
+        ];
+        for (base, expected) in table {
+            let target: Target = base.parse().unwrap();
+            assert_eq!(target.uri(&"/v1/x".into()).unwrap(), expected, "{base}");
+            assert_eq!(
+                target.uri(&String::from("/v1/x").into()).unwrap(),
+                expected,
+                "{base}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_is_no_base_url_is_refused() {
+        for url in [
+            "",
+            "host",
+            "/path",
+            "http://",
+            "http://u:p@h",
+            "http://h?x=1",
+            "http://h#x",
+        ] {
+            assert!(url.parse::<Target>().is_err(), "{url}");
+        }
+    }
+}
