@@ -27,11 +27,7 @@ pub struct Route<'a> {
 impl<'a> Route<'a> {
     /// A route to this endpoint.
     pub const fn new(endpoint: Endpoint, model: &'a str, stream: bool) -> Self {
-        Self {
-            endpoint,
-            model,
-            stream,
-        }
+        Self { endpoint, model, stream }
     }
 }
 

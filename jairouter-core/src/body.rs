@@ -181,10 +181,7 @@ pin_project! {
 impl<B: HttpBody, G: BodyGuard> GuardedBody<B, G> {
     /// `inner`, with `guard` waiting for its end.
     pub fn new(inner: B, guard: G) -> Self {
-        Self {
-            inner,
-            guard: Some(guard),
-        }
+        Self { inner, guard: Some(guard) }
     }
 }
 
@@ -231,9 +228,7 @@ where
 
 impl<B: HttpBody, G: BodyGuard> fmt::Debug for GuardedBody<B, G> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("GuardedBody")
-            .field("ended", &self.guard.is_none())
-            .finish_non_exhaustive()
+        f.debug_struct("GuardedBody").field("ended", &self.guard.is_none()).finish_non_exhaustive()
     }
 }
 

@@ -59,9 +59,7 @@ impl Endpoint {
 
     /// The endpoint at exactly this path. Nothing is normalised: a path that needs it is unknown.
     pub fn from_path(path: &str) -> Option<Self> {
-        Self::ALL
-            .into_iter()
-            .find(|endpoint| endpoint.path() == path)
+        Self::ALL.into_iter().find(|endpoint| endpoint.path() == path)
     }
 
     /// The pool that answers it. Completions are served by the chat models.
@@ -79,10 +77,7 @@ impl Endpoint {
 
     /// Whether the request is `multipart/form-data` instead of JSON.
     pub const fn is_multipart(self) -> bool {
-        matches!(
-            self,
-            Self::Transcriptions | Self::Translations | Self::ImageEdits
-        )
+        matches!(self, Self::Transcriptions | Self::Translations | Self::ImageEdits)
     }
 }
 
@@ -187,11 +182,7 @@ mod tests {
         for endpoint in Endpoint::ALL {
             assert_eq!(Endpoint::from_path(endpoint.path()), Some(endpoint));
         }
-        for wrong in [
-            "/v1/chat/completions/",
-            "/V1/chat/completions",
-            "/v1//chat/completions",
-        ] {
+        for wrong in ["/v1/chat/completions/", "/V1/chat/completions", "/v1//chat/completions"] {
             assert_eq!(Endpoint::from_path(wrong), None, "{wrong}");
         }
     }

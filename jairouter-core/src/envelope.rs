@@ -26,12 +26,7 @@ struct Fields<'a> {
 pub fn body(error: &Error) -> Bytes {
     match error.answer() {
         Some(envelope) => envelope.clone(),
-        None => write(
-            error.message(),
-            type_of(error),
-            error.param(),
-            Some(error.code()),
-        ),
+        None => write(error.message(), type_of(error), error.param(), Some(error.code())),
     }
 }
 
@@ -54,31 +49,16 @@ pub fn event(error: &Error) -> Bytes {
     let mut event = BytesMut::with_capacity(body.len() + 8);
     event.put_slice(b"data: ");
     // An instance's own envelope may be pretty-printed, and a line break would end the field.
-    event.extend(body.iter().map(|byte| {
-        if matches!(byte, b'\n' | b'\r') {
-            b' '
-        } else {
-            *byte
-        }
-    }));
+    event.extend(body.iter().map(|byte| if matches!(byte, b'\n' | b'\r') { b' ' } else { *byte }));
     event.put_slice(b"\n\n");
     event.freeze()
 }
 
 /// Writes an envelope from its parts.
 pub(crate) fn write(message: &str, r#type: &str, param: Option<&str>, code: Option<&str>) -> Bytes {
-    let envelope = Envelope {
-        error: Fields {
-            message,
-            r#type,
-            param,
-            code,
-        },
-    };
+    let envelope = Envelope { error: Fields { message, r#type, param, code } };
     // Writing strings to memory cannot fail.
-    serde_json::to_vec(&envelope)
-        .map(Bytes::from)
-        .unwrap_or_default()
+    serde_json::to_vec(&envelope).map(Bytes::from).unwrap_or_default()
 }
 
 /// `error.type`, which the SDKs print and some callers switch on.
@@ -128,17 +108,10 @@ mod tests {
 
     #[test]
     fn an_event_is_one_line_whatever_the_instance_wrote() {
-        let error = Error::new(Kind::Failed, "x").with_answer(Bytes::from_static(
-            b"{\n  \"error\": {\r\n\"message\": \"m\"}}",
-        ));
+        let error = Error::new(Kind::Failed, "x")
+            .with_answer(Bytes::from_static(b"{\n  \"error\": {\r\n\"message\": \"m\"}}"));
         let event = event(&error);
         assert!(event.ends_with(b"}\n\n"));
-        assert_eq!(
-            event
-                .iter()
-                .filter(|byte| matches!(byte, b'\n' | b'\r'))
-                .count(),
-            2
-        );
+        assert_eq!(event.iter().filter(|byte| matches!(byte, b'\n' | b'\r')).count(), 2);
     }
 }

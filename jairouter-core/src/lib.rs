@@ -1,6 +1,7 @@
 //! The layers of JAiRouter.
 
 pub mod backend;
+pub mod balance;
 pub mod body;
 #[cfg(feature = "client")]
 pub mod client;

@@ -41,9 +41,7 @@ pub fn classify(answer: &Response<Bytes>) -> Error {
         Some(after) => error.with_retry_after(after),
         None => error,
     };
-    error
-        .with_status(outward(status))
-        .with_answer(fields.envelope(kind, status, answer.body()))
+    error.with_status(outward(status)).with_answer(fields.envelope(kind, status, answer.body()))
 }
 
 /// An error an instance sent as an event of a stream that had answered 200.
@@ -52,10 +50,7 @@ pub fn classify(answer: &Response<Bytes>) -> Error {
 pub fn in_stream(data: &[u8]) -> Error {
     let body = Bytes::copy_from_slice(data);
     let fields = Fields::read(&body);
-    let status = fields
-        .code
-        .as_deref()
-        .and_then(|code| code.parse::<StatusCode>().ok());
+    let status = fields.code.as_deref().and_then(|code| code.parse::<StatusCode>().ok());
     match status {
         Some(status) if status.is_client_error() => {
             let mut answer = Response::new(body);
@@ -87,8 +82,7 @@ pub(crate) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
         Duration::try_from_secs_f64(seconds).unwrap_or(LONGEST_RETRY_AFTER)
     } else {
         let date = httpdate::parse_http_date(value).ok()?;
-        date.duration_since(std::time::SystemTime::now())
-            .unwrap_or_default()
+        date.duration_since(std::time::SystemTime::now()).unwrap_or_default()
     };
     Some(after.min(LONGEST_RETRY_AFTER))
 }
@@ -113,10 +107,7 @@ impl<'a> Fields<'a> {
                         && optional_string(error.get("type"))
                         && optional_string(error.get("param"))
                         && optional_string(error.get("code"));
-                    return Self {
-                        exact,
-                        ..Self::of(error)
-                    };
+                    return Self { exact, ..Self::of(error) };
                 }
                 match root.remove("error").or_else(|| root.remove("detail")) {
                     Some(Value::String(text)) => Self::text(text.into()),
@@ -149,10 +140,7 @@ impl<'a> Fields<'a> {
             Cow::Borrowed(text) => Cow::Borrowed(text[..end].trim()),
             Cow::Owned(text) => Cow::Owned(text[..end].trim().to_owned()),
         };
-        Self {
-            message,
-            ..Self::default()
-        }
+        Self { message, ..Self::default() }
     }
 
     fn says_busy(&self) -> bool {
@@ -199,11 +187,8 @@ pub(crate) fn model_names(body: &[u8]) -> Result<Vec<String>, Error> {
         id: String,
     }
     let list: List = serde_json::from_slice(body).map_err(|error| {
-        Error::new(
-            Kind::Broken,
-            "the instance's model list is not a list of models",
-        )
-        .with_source(error)
+        Error::new(Kind::Broken, "the instance's model list is not a list of models")
+            .with_source(error)
     })?;
     Ok(list.data.into_iter().map(|model| model.id).collect())
 }
@@ -215,10 +200,7 @@ mod tests {
     use super::*;
 
     fn refusal(status: u16, body: &str) -> Error {
-        let answer = Response::builder()
-            .status(status)
-            .body(Bytes::from(body.to_owned()))
-            .unwrap();
+        let answer = Response::builder().status(status).body(Bytes::from(body.to_owned())).unwrap();
         classify(&answer)
     }
 
@@ -249,10 +231,7 @@ mod tests {
             let envelope = envelope(&refusal(400, shape));
             assert_eq!(envelope["message"], "text", "{shape}");
             assert_eq!(envelope["type"], "invalid_request_error", "{shape}");
-            assert!(
-                envelope["code"].is_string() || envelope["code"].is_null(),
-                "{shape}"
-            );
+            assert!(envelope["code"].is_string() || envelope["code"].is_null(), "{shape}");
         }
         assert_eq!(
             envelope(&refusal(500, "")),

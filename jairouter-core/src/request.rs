@@ -68,11 +68,7 @@ impl InferenceRequest {
     /// [`Kind::Invalid`](crate::Kind::Invalid) if the payload is not what the endpoint takes, or
     /// names no model, or names it in a way two parsers could read differently.
     pub fn new(endpoint: Endpoint, headers: HeaderMap, payload: Bytes) -> Result<Self, Error> {
-        let Peek {
-            model,
-            stream,
-            span,
-        } = if endpoint.is_multipart() {
+        let Peek { model, stream, span } = if endpoint.is_multipart() {
             peek::multipart(headers.get(CONTENT_TYPE), &payload)?
         } else {
             peek::json(&payload)?
@@ -117,11 +113,7 @@ impl InferenceRequest {
             return self.clone();
         }
         let json = !self.endpoint.is_multipart();
-        let written = if json {
-            quoted(model)
-        } else {
-            model.to_owned()
-        };
+        let written = if json { quoted(model) } else { model.to_owned() };
         let mut payload =
             BytesMut::with_capacity(self.payload.len() - self.span.len() + written.len());
         payload.extend_from_slice(&self.payload[..self.span.start]);

@@ -24,11 +24,7 @@ pub struct ResponseBody {
 
 impl ResponseBody {
     pub(super) fn new(incoming: Incoming, live: Option<Live>, pool: Arc<Pool>) -> Self {
-        let mut body = Self {
-            incoming,
-            live: live.map(Box::new),
-            pool,
-        };
+        let mut body = Self { incoming, live: live.map(Box::new), pool };
         if body.incoming.is_end_stream() {
             body.give_back();
         }
@@ -80,10 +76,9 @@ impl Body for ResponseBody {
                 this.give_back();
                 Poll::Ready(None)
             }
-            Poll::Pending if this.live.is_none() => Poll::Ready(Some(Err(Error::new(
-                Kind::Broken,
-                "the instance broke off",
-            )))),
+            Poll::Pending if this.live.is_none() => {
+                Poll::Ready(Some(Err(Error::new(Kind::Broken, "the instance broke off"))))
+            }
             Poll::Pending => Poll::Pending,
         }
     }

@@ -31,22 +31,12 @@ enum Host {
 impl Connector {
     pub(super) fn new(origin: &Authority, timeout: Duration) -> Self {
         let host = origin.host();
-        let bare = host
-            .strip_prefix('[')
-            .and_then(|host| host.strip_suffix(']'))
-            .unwrap_or(host);
+        let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
         let host = match bare.parse() {
             Ok(address) => Host::Address(address),
-            Err(_) => Host::Name {
-                name: host.to_owned(),
-                last: RwLock::new(Arc::new([])),
-            },
+            Err(_) => Host::Name { name: host.to_owned(), last: RwLock::new(Arc::new([])) },
         };
-        Self {
-            host,
-            port: origin.port_u16().unwrap_or(80),
-            timeout,
-        }
+        Self { host, port: origin.port_u16().unwrap_or(80), timeout }
     }
 
     /// A new connection. Every address of the name is tried, each with its share of the time.
@@ -78,11 +68,7 @@ async fn resolve(
     last: &RwLock<Arc<[SocketAddr]>>,
     deadline: Instant,
 ) -> Result<Arc<[SocketAddr]>, Error> {
-    let known = || {
-        last.try_read()
-            .map(|last| Arc::clone(&last))
-            .unwrap_or_default()
-    };
+    let known = || last.try_read().map(|last| Arc::clone(&last)).unwrap_or_default();
     let found = timeout_at(deadline, lookup_host((name, port))).await;
     match found.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())) {
         Ok(found) => {

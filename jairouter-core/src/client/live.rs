@@ -38,21 +38,11 @@ pub(super) struct Live {
 impl Live {
     pub(super) async fn open(stream: TcpStream) -> Result<Self, Error> {
         let heard = Arc::new(AtomicBool::new(false));
-        let io = TokioIo::new(Heard {
-            stream,
-            heard: Arc::clone(&heard),
-        });
+        let io = TokioIo::new(Heard { stream, heard: Arc::clone(&heard) });
         let mut builder = http1::Builder::new();
-        builder
-            .max_buf_size(LARGEST_BUFFER)
-            .max_headers(MOST_HEADERS);
+        builder.max_buf_size(LARGEST_BUFFER).max_headers(MOST_HEADERS);
         let (sender, connection) = builder.handshake(io).await.map_err(broken)?;
-        Ok(Self {
-            sender,
-            connection,
-            heard,
-            reused: false,
-        })
+        Ok(Self { sender, connection, heard, reused: false })
     }
 
     /// Sends a request and drives the connection until the answer's head is there.
@@ -116,10 +106,7 @@ fn check_framing(answer: &mut Response<Incoming>) -> Result<(), Error> {
             Ok(())
         }
         (Some(coding), None) if coding.as_bytes().eq_ignore_ascii_case(b"chunked") => Ok(()),
-        _ => Err(Error::new(
-            Kind::Broken,
-            "the instance's answer has a coding we do not know",
-        )),
+        _ => Err(Error::new(Kind::Broken, "the instance's answer has a coding we do not know")),
     }
 }
 

@@ -151,10 +151,7 @@ impl Service<Request<Full<Bytes>>> for HttpClient {
         Box::pin(async move {
             let path = request.uri().path_and_query().cloned();
             *request.uri_mut() = Uri::from(path.unwrap_or(PathAndQuery::from_static("/")));
-            request
-                .headers_mut()
-                .entry(HOST)
-                .or_insert_with(|| shared.host.clone());
+            request.headers_mut().entry(HOST).or_insert_with(|| shared.host.clone());
             let pooled = match request.extensions().get::<NewConnection>() {
                 Some(NewConnection) => None,
                 None => shared.pool.take(),
@@ -170,8 +167,6 @@ impl Service<Request<Full<Bytes>>> for HttpClient {
 
 impl fmt::Debug for HttpClient {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("HttpClient")
-            .field("host", &self.0.host)
-            .finish_non_exhaustive()
+        f.debug_struct("HttpClient").field("host", &self.0.host).finish_non_exhaustive()
     }
 }

@@ -29,12 +29,7 @@ struct Idle {
 
 impl Pool {
     pub(super) fn new(idle_timeout: Duration, max_idle: usize) -> Self {
-        Self {
-            idle: Mutex::default(),
-            idle_timeout,
-            max_idle,
-            swept: AtomicBool::new(false),
-        }
+        Self { idle: Mutex::default(), idle_timeout, max_idle, swept: AtomicBool::new(false) }
     }
 
     /// The connection used last that is still good.
@@ -54,10 +49,7 @@ impl Pool {
             return;
         };
         if idle.len() < self.max_idle {
-            idle.push(Idle {
-                live,
-                since: Instant::now(),
-            });
+            idle.push(Idle { live, since: Instant::now() });
         }
         drop(idle);
         self.ensure_swept();

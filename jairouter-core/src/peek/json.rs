@@ -10,9 +10,7 @@ use crate::error::{Error, Kind};
 /// Reads the model and the stream flag of a JSON object, validating all of it.
 pub(crate) fn json(payload: &[u8]) -> Result<Peek, Error> {
     if let Err(error) = str::from_utf8(payload) {
-        return Err(invalid(Fault {
-            at: error.valid_up_to(),
-        }));
+        return Err(invalid(Fault { at: error.valid_up_to() }));
     }
     let mut scanner = Scanner::new(payload);
     scanner.gap();
@@ -27,11 +25,7 @@ pub(crate) fn json(payload: &[u8]) -> Result<Peek, Error> {
         return Err(invalid(scanner.fault()));
     }
     let (model, span) = found.model.ok_or_else(missing_model)?;
-    Ok(Peek {
-        model,
-        stream: found.stream.unwrap_or(false),
-        span,
-    })
+    Ok(Peek { model, stream: found.stream.unwrap_or(false), span })
 }
 
 #[derive(Default)]
@@ -128,9 +122,7 @@ fn folds_to_control(key: &str) -> Option<&'static str> {
     }
     ["model", "stream"].into_iter().find(|control| {
         let folded = key.chars().flat_map(char::to_lowercase);
-        folded
-            .map(|c| if c == 'ſ' { 's' } else { c })
-            .eq(control.chars())
+        folded.map(|c| if c == 'ſ' { 's' } else { c }).eq(control.chars())
     })
 }
 
@@ -147,9 +139,7 @@ fn duplicate(field: &'static str) -> Error {
 
 fn misspelt(field: &'static str) -> Error {
     let message = format!("a key differs from '{field}' only in case, and engines disagree on it");
-    Error::new(Kind::Invalid, message)
-        .with_code("duplicate_field")
-        .with_param(field)
+    Error::new(Kind::Invalid, message).with_code("duplicate_field").with_param(field)
 }
 
 #[cfg(test)]
@@ -237,10 +227,7 @@ mod tests {
         ] {
             assert_eq!(code(payload).unwrap_err(), "duplicate_field", "{payload}");
         }
-        assert_eq!(
-            code(r#"{"model":"a","models":[],"modal":1}"#).as_deref(),
-            Ok("a")
-        );
+        assert_eq!(code(r#"{"model":"a","models":[],"modal":1}"#).as_deref(), Ok("a"));
     }
 
     // fault: B12
@@ -259,10 +246,7 @@ mod tests {
         for payload in bad {
             assert_eq!(code(payload).unwrap_err(), "invalid_json", "{payload:?}");
         }
-        assert_eq!(
-            code(r#"{"model":"a","x":"\ud83d\ude00"}"#).as_deref(),
-            Ok("a")
-        );
+        assert_eq!(code(r#"{"model":"a","x":"\ud83d\ude00"}"#).as_deref(), Ok("a"));
     }
 
     // fault: B15

@@ -37,9 +37,7 @@ fn check_model(model: &str) -> Result<(), Error> {
         1..=LONGEST_MODEL => return Ok(()),
         _ => "'model' must be at most 256 bytes long",
     };
-    Err(Error::new(Kind::Invalid, reason)
-        .with_code("invalid_value")
-        .with_param("model"))
+    Err(Error::new(Kind::Invalid, reason).with_code("invalid_value").with_param("model"))
 }
 
 fn missing_model() -> Error {

@@ -35,11 +35,7 @@ pub(crate) fn multipart(content_type: Option<&HeaderValue>, payload: &[u8]) -> R
     let name = str::from_utf8(&payload[span.clone()])
         .map_err(|_| invalid("its 'model' is not UTF-8").with_param("model"))?;
     check_model(name)?;
-    Ok(Peek {
-        model: None,
-        stream: stream.unwrap_or(false),
-        span,
-    })
+    Ok(Peek { model: None, stream: stream.unwrap_or(false), span })
 }
 
 fn check_field(field: &'static str, written: &str, seen: bool) -> Result<(), Error> {
@@ -67,17 +63,10 @@ fn boundary(content_type: &str) -> Option<String> {
     let (_, parameters) = content_type.split_once(';')?;
     let value = parameters.split(';').find_map(|parameter| {
         let (key, value) = parameter.trim().split_once('=')?;
-        key.trim()
-            .eq_ignore_ascii_case("boundary")
-            .then_some(value.trim())
+        key.trim().eq_ignore_ascii_case("boundary").then_some(value.trim())
     })?;
-    let value = value
-        .strip_prefix('"')
-        .and_then(|v| v.strip_suffix('"'))
-        .unwrap_or(value);
-    (1..=LONGEST_BOUNDARY)
-        .contains(&value.len())
-        .then(|| format!("--{value}"))
+    let value = value.strip_prefix('"').and_then(|v| v.strip_suffix('"')).unwrap_or(value);
+    (1..=LONGEST_BOUNDARY).contains(&value.len()).then(|| format!("--{value}"))
 }
 
 /// One part: where its header lines and its body stand.
@@ -98,19 +87,12 @@ struct Parts<'a> {
 impl<'a> Parts<'a> {
     fn new(payload: &'a [u8], boundary: &'a str) -> Result<Self, Error> {
         let delimiter = memmem::Finder::new(boundary.as_bytes());
-        let start = delimiter
-            .find(payload)
-            .ok_or_else(|| invalid("it has no part"))?;
+        let start = delimiter.find(payload).ok_or_else(|| invalid("it has no part"))?;
         if start != 0 && !payload[..start].ends_with(b"\r\n") {
             return Err(invalid("its first boundary is not at the start of a line"));
         }
         let length = boundary.len();
-        Ok(Self {
-            payload,
-            delimiter,
-            length,
-            at: Some(start + length),
-        })
+        Ok(Self { payload, delimiter, length, at: Some(start + length) })
     }
 
     fn part(&mut self, at: usize) -> Result<Option<Part>, Error> {
@@ -119,10 +101,7 @@ impl<'a> Parts<'a> {
             self.at = None;
             return Ok(None);
         }
-        let padding = rest
-            .iter()
-            .take_while(|byte| matches!(byte, b' ' | b'\t'))
-            .count();
+        let padding = rest.iter().take_while(|byte| matches!(byte, b' ' | b'\t')).count();
         if !rest[padding..].starts_with(b"\r\n") {
             return Err(invalid("a boundary is not followed by a line end"));
         }
@@ -142,10 +121,7 @@ impl<'a> Parts<'a> {
         };
         self.at = Some(end + self.length);
         // An empty part ends on the line break of the blank line.
-        Ok(Some(Part {
-            head: head..head + blank,
-            body: body..(end - 2).max(body),
-        }))
+        Ok(Some(Part { head: head..head + blank, body: body..(end - 2).max(body) }))
     }
 }
 
@@ -167,9 +143,7 @@ fn name(head: &[u8]) -> Result<String, Error> {
     let head = str::from_utf8(head).map_err(|_| invalid("a part's headers are not UTF-8"))?;
     let disposition = head.split("\r\n").find_map(|line| {
         let (key, value) = line.split_once(':')?;
-        key.trim()
-            .eq_ignore_ascii_case("content-disposition")
-            .then_some(value)
+        key.trim().eq_ignore_ascii_case("content-disposition").then_some(value)
     });
     let disposition = disposition.ok_or_else(|| invalid("a part has no name"))?;
     let mut rest = disposition;
@@ -177,9 +151,7 @@ fn name(head: &[u8]) -> Result<String, Error> {
         let (key, value) = parameters.split_once('=').unwrap_or((parameters, ""));
         let value = value.trim_start();
         let (text, after) = match value.strip_prefix('"') {
-            Some(quoted) => quoted
-                .split_once('"')
-                .ok_or_else(|| invalid("a quote is open"))?,
+            Some(quoted) => quoted.split_once('"').ok_or_else(|| invalid("a quote is open"))?,
             None => value.split_at(value.find(';').unwrap_or(value.len())),
         };
         if key.trim().eq_ignore_ascii_case("name") {
@@ -215,11 +187,8 @@ mod tests {
     fn the_model_is_read_where_it_stands_and_files_are_stepped_over() {
         let file = "--XX\r\nContent-Disposition: form-data; name=\"file\"; filename=\"model;a\"\r\n\
                     Content-Type: audio/wav\r\n\r\nRIFF--XX name=\"model\"\r\n";
-        let form = format!(
-            "{file}{}{}--XX--\r\n",
-            part("model", "whisper"),
-            part("stream", "true")
-        );
+        let form =
+            format!("{file}{}{}--XX--\r\n", part("model", "whisper"), part("stream", "true"));
         assert_eq!(peek(&form), Ok(("whisper".into(), true)));
         let unquoted = "--XX\r\ncontent-disposition: form-data; name=model\r\n\r\nw\r\n--XX--";
         assert_eq!(peek(unquoted), Ok(("w".into(), false)));
@@ -227,10 +196,8 @@ mod tests {
 
     #[test]
     fn a_boundary_may_be_quoted_and_follow_other_parameters() {
-        for value in [
-            "multipart/form-data; charset=utf-8; boundary=\"a b\"",
-            "x;Boundary=\"a b\"",
-        ] {
+        for value in ["multipart/form-data; charset=utf-8; boundary=\"a b\"", "x;Boundary=\"a b\""]
+        {
             assert_eq!(boundary(value).as_deref(), Some("--a b"), "{value}");
         }
         for value in ["multipart/form-data", "x; boundary=", "x; boundary=\"\""] {

@@ -34,12 +34,7 @@ pub(super) struct Scanner<'a> {
 
 impl<'a> Scanner<'a> {
     pub(super) fn new(bytes: &'a [u8]) -> Self {
-        Self {
-            bytes,
-            at: 0,
-            nesting: 0,
-            depth: 0,
-        }
+        Self { bytes, at: 0, nesting: 0, depth: 0 }
     }
 
     pub(super) fn fault(&self) -> Fault {
@@ -191,11 +186,7 @@ impl<'a> Scanner<'a> {
         while let Some(b'0'..=b'9') = self.peek() {
             self.at += 1;
         }
-        if self.at == start {
-            Err(self.fault())
-        } else {
-            Ok(())
-        }
+        if self.at == start { Err(self.fault()) } else { Ok(()) }
     }
 
     pub(super) fn text(&mut self) -> Result<Text, Fault> {
@@ -207,10 +198,7 @@ impl<'a> Scanner<'a> {
             match self.peek() {
                 Some(b'"') => {
                     self.at += 1;
-                    return Ok(Text {
-                        span: start..self.at,
-                        escaped,
-                    });
+                    return Ok(Text { span: start..self.at, escaped });
                 }
                 Some(b'\\') => {
                     escaped = true;

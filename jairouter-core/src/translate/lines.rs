@@ -54,20 +54,13 @@ fn hand_on(
     each: &mut impl FnMut(Message<'_>) -> Result<(), Error>,
 ) -> Result<(), Error> {
     let data = line.trim_ascii();
-    if data.is_empty() {
-        Ok(())
-    } else {
-        each(Message { name: b"", data })
-    }
+    if data.is_empty() { Ok(()) } else { each(Message { name: b"", data }) }
 }
 
 /// Appends within the bound of a message.
 pub(super) fn grow(buffer: &mut Vec<u8>, bytes: &[u8]) -> Result<(), Error> {
     if buffer.len() + bytes.len() > LARGEST_MESSAGE {
-        return Err(Error::new(
-            Kind::Broken,
-            "the instance sent a message over 16 MiB",
-        ));
+        return Err(Error::new(Kind::Broken, "the instance sent a message over 16 MiB"));
     }
     buffer.extend_from_slice(bytes);
     Ok(())

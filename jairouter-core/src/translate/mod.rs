@@ -100,13 +100,9 @@ pub fn replace(answer: Response<Body>, content_type: &'static str, body: Body) -
     for name in [CONTENT_LENGTH, CONTENT_ENCODING, ETAG] {
         parts.headers.remove(name);
     }
-    parts
-        .headers
-        .insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+    parts.headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
     if content_type == "text/event-stream" {
-        parts
-            .headers
-            .insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+        parts.headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
     }
     Response::from_parts(parts, body)
 }
@@ -118,11 +114,8 @@ pub fn replace(answer: Response<Body>, content_type: &'static str, body: Body) -
 /// [`Kind::Broken`] if it is not what was expected.
 pub fn parse<'a, T: Deserialize<'a>>(data: &'a [u8]) -> Result<T, Error> {
     serde_json::from_slice(data).map_err(|error| {
-        Error::new(
-            Kind::Broken,
-            "the instance sent a message that cannot be read",
-        )
-        .with_source(error)
+        Error::new(Kind::Broken, "the instance sent a message that cannot be read")
+            .with_source(error)
     })
 }
 

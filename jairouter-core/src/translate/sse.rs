@@ -99,10 +99,7 @@ impl Events {
         each: &mut impl FnMut(Message<'_>) -> Result<(), Error>,
     ) -> Result<(), Error> {
         let result = if self.has_data {
-            each(Message {
-                name: &self.name,
-                data: &self.data,
-            })
+            each(Message { name: &self.name, data: &self.data })
         } else {
             Ok(())
         };
@@ -159,9 +156,6 @@ mod tests {
         let bytes = b"event: a\ndata: 1\ndata: 2\n\ndata\n\nevent: lost\n\ndata: 3\n\n";
         let expected = [("a", "1\n2"), ("", ""), ("", "3")];
         let seen = split(&[bytes]);
-        assert_eq!(
-            seen,
-            expected.map(|(name, data)| (name.to_owned(), data.to_owned()))
-        );
+        assert_eq!(seen, expected.map(|(name, data)| (name.to_owned(), data.to_owned())));
     }
 }

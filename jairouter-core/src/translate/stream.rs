@@ -18,13 +18,7 @@ pub fn stream<T: Translate + 'static>(body: Body, framing: Framing, translate: T
         Framing::Sse => Splitter::Sse(Events::default()),
         Framing::Ndjson => Splitter::Ndjson(Lines::default()),
     };
-    Body::new(Stream {
-        body,
-        splitter,
-        translate,
-        out: BytesMut::new(),
-        state: State::Open,
-    })
+    Body::new(Stream { body, splitter, translate, out: BytesMut::new(), state: State::Open })
 }
 
 enum Splitter {

@@ -17,10 +17,7 @@ pub fn whole<F>(body: Body, limit: usize, rewrite: F) -> Body
 where
     F: FnOnce(Bytes) -> Result<Bytes, Error> + Send + 'static,
 {
-    Body::new(Rewritten {
-        whole: Whole::new(body, limit),
-        rewrite: Some(rewrite),
-    })
+    Body::new(Rewritten { whole: Whole::new(body, limit), rewrite: Some(rewrite) })
 }
 
 pin_project! {
@@ -38,12 +35,7 @@ pin_project! {
 impl<B> Whole<B> {
     /// Collects `body`, up to `limit` bytes.
     pub fn new(body: B, limit: usize) -> Self {
-        Self {
-            body,
-            limit,
-            first: Bytes::new(),
-            rest: BytesMut::new(),
-        }
+        Self { body, limit, first: Bytes::new(), rest: BytesMut::new() }
     }
 }
 
@@ -67,8 +59,7 @@ where
             } else {
                 if this.rest.is_empty() {
                     let expected = this.body.size_hint().lower() as usize;
-                    this.rest
-                        .reserve(held + data.len() + expected.min(*this.limit));
+                    this.rest.reserve(held + data.len() + expected.min(*this.limit));
                     this.rest.extend_from_slice(&std::mem::take(this.first));
                 }
                 this.rest.extend_from_slice(&data);

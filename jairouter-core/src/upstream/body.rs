@@ -58,24 +58,11 @@ impl UpstreamBody {
         idle: Duration,
         end: Instant,
     ) -> Self {
-        let events = shape.is_event_stream.then(|| Events {
-            tail: Tail::default(),
-            needs_done: shape.is_close_delimited,
-        });
-        let clock = Clock {
-            idle,
-            end,
-            waiting_since: None,
-            sleep: None,
-        };
-        Self {
-            body,
-            held,
-            out: Queue::default(),
-            events,
-            clock,
-            state: State::Open,
-        }
+        let events = shape
+            .is_event_stream
+            .then(|| Events { tail: Tail::default(), needs_done: shape.is_close_delimited });
+        let clock = Clock { idle, end, waiting_since: None, sleep: None };
+        Self { body, held, out: Queue::default(), events, clock, state: State::Open }
     }
 
     fn take(&mut self, data: Bytes) {
@@ -110,10 +97,7 @@ impl UpstreamBody {
             let mut rest = Queue::default();
             events.tail.finish(&mut rest);
             if events.needs_done && !events.tail.is_done() {
-                return self.fail(Error::new(
-                    Kind::Broken,
-                    "the instance's stream was cut off",
-                ));
+                return self.fail(Error::new(Kind::Broken, "the instance's stream was cut off"));
             }
             self.out = rest;
         }

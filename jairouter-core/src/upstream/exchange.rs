@@ -27,7 +27,8 @@ const LARGEST_REFUSAL: usize = 64 * 1024;
 const LARGEST_ANSWER: usize = 256 << 20;
 
 pub(super) async fn exchange<B, C, R>(
-    settings: Arc<Settings<B>>,
+    backend: Arc<B>,
+    settings: Arc<Settings>,
     client: C,
     request: InferenceRequest,
 ) -> Result<Response<UpstreamBody>, Error>
@@ -45,9 +46,9 @@ where
         None => request,
     };
     let committed = async {
-        let answer = ask(&settings, client, &request).await?;
+        let answer = ask(&*backend, &settings, client, &request).await?;
         let is_close_delimited = answer.extensions().get::<CloseDelimited>().is_some();
-        let answer = settings.backend.decode(&request, answer);
+        let answer = backend.decode(&request, answer);
         commit(answer, is_close_delimited).await
     };
     let (mut parts, committed) = match timeout_at(first, committed).await {
@@ -72,10 +73,7 @@ fn late(timeouts: &Timeouts, by_total: bool) -> Error {
     let message = if by_total {
         "the instance did not answer before the deadline".into()
     } else {
-        format!(
-            "the instance sent no first token within {:?}",
-            timeouts.first_token
-        )
+        format!("the instance sent no first token within {:?}", timeouts.first_token)
     };
     Error::new(Kind::Timeout, message)
 }
@@ -83,7 +81,8 @@ fn late(timeouts: &Timeouts, by_total: bool) -> Error {
 /// Sends the request, once more on a new connection if the old one was dead, and sorts the answer:
 /// `Ok` is a success whose body has not been read.
 async fn ask<B, C, R>(
-    settings: &Settings<B>,
+    backend: &B,
+    settings: &Settings,
     client: C,
     request: &InferenceRequest,
 ) -> Result<Response<Body>, Error>
@@ -93,12 +92,12 @@ where
     C::Error: Into<Error>,
     R: Into<Body>,
 {
-    let payload = settings.backend.encode(request)?;
-    let first = http(settings, request, payload.clone())?;
+    let payload = backend.encode(request)?;
+    let first = http(backend, settings, request, payload.clone())?;
     let answer = match send(client.clone(), first).await {
         #[cfg(feature = "client")]
         Err(error) if error.is_stale() => {
-            let mut again = http(settings, request, payload)?;
+            let mut again = http(backend, settings, request, payload)?;
             again.extensions_mut().insert(crate::client::NewConnection);
             send(client, again).await?
         }
@@ -107,13 +106,10 @@ where
     match answer.status() {
         status if status.is_success() => Ok(answer),
         status if status.is_client_error() || status.is_server_error() => {
-            Err(refusal(settings, request, answer).await)
+            Err(refusal(backend, request, answer).await)
         }
         // Following a redirect would send a prompt where nobody configured it to go.
-        status => Err(Error::new(
-            Kind::Broken,
-            format!("the instance answered {status}"),
-        )),
+        status => Err(Error::new(Kind::Broken, format!("the instance answered {status}"))),
     }
 }
 
@@ -131,7 +127,8 @@ where
 
 /// The HTTP request for this instance.
 fn http<B: Backend>(
-    settings: &Settings<B>,
+    backend: &B,
+    settings: &Settings,
     request: &InferenceRequest,
     payload: Bytes,
 ) -> Result<Request<Full<Bytes>>, Error> {
@@ -139,8 +136,8 @@ fn http<B: Backend>(
         Some((endpoint, path)) if *endpoint == request.endpoint => path.to_string().into(),
         _ => {
             let route = Route::new(request.endpoint, &request.model, request.stream);
-            settings.backend.path(&route).ok_or_else(|| {
-                let name = settings.backend.name();
+            backend.path(&route).ok_or_else(|| {
+                let name = backend.name();
                 let message = format!("{name} does not offer {}", request.endpoint);
                 Error::new(Kind::Unsupported, message)
             })?
@@ -150,26 +147,20 @@ fn http<B: Backend>(
     *http.method_mut() = Method::POST;
     *http.uri_mut() = settings.target.uri(&path)?;
     let (forward, own) = (&settings.forward, &settings.headers);
-    *http.headers_mut() = headers::outward(
-        &request.headers,
-        forward,
-        own,
-        settings.target.host_header(),
-    );
+    *http.headers_mut() =
+        headers::outward(&request.headers, forward, own, settings.target.host_header());
     Ok(http)
 }
 
 async fn refusal<B: Backend>(
-    settings: &Settings<B>,
+    backend: &B,
     request: &InferenceRequest,
     answer: Response<Body>,
 ) -> Error {
     let (parts, body) = answer.into_parts();
     // A refusal too long to read is still a refusal, of unknown text.
     let body = Whole::new(body, LARGEST_REFUSAL).await.unwrap_or_default();
-    settings
-        .backend
-        .refusal(request, &Response::from_parts(parts, body))
+    backend.refusal(request, &Response::from_parts(parts, body))
 }
 
 struct Committed {
@@ -189,10 +180,7 @@ async fn commit(
     if is_close_delimited && is_plain && is_type(&parts.headers, "application/json") {
         body = translate::whole(body, LARGEST_ANSWER, |bytes| match is_json(&bytes) {
             true => Ok(bytes),
-            false => Err(Error::new(
-                Kind::Broken,
-                "the instance's answer was cut off",
-            )),
+            false => Err(Error::new(Kind::Broken, "the instance's answer was cut off")),
         });
     }
     let mut held = Queue::default();
@@ -203,11 +191,7 @@ async fn commit(
                 let Ok(data) = frame?.into_data() else {
                     continue;
                 };
-                let committed = if is_event_stream {
-                    first.push(&data)?
-                } else {
-                    !data.is_empty()
-                };
+                let committed = if is_event_stream { first.push(&data)? } else { !data.is_empty() };
                 held.push(data);
                 if committed {
                     break;
@@ -219,22 +203,14 @@ async fn commit(
             None => break,
         }
     }
-    let shape = Shape {
-        is_event_stream,
-        is_close_delimited,
-    };
+    let shape = Shape { is_event_stream, is_close_delimited };
     Ok(Response::from_parts(parts, Committed { body, held, shape }))
 }
 
 fn is_type(headers: &HeaderMap, expected: &str) -> bool {
-    let value = headers
-        .get(CONTENT_TYPE)
-        .map(HeaderValue::as_bytes)
-        .unwrap_or_default();
+    let value = headers.get(CONTENT_TYPE).map(HeaderValue::as_bytes).unwrap_or_default();
     let end = memchr::memchr(b';', value).unwrap_or(value.len());
-    value[..end]
-        .trim_ascii()
-        .eq_ignore_ascii_case(expected.as_bytes())
+    value[..end].trim_ascii().eq_ignore_ascii_case(expected.as_bytes())
 }
 
 fn is_json(bytes: &[u8]) -> bool {

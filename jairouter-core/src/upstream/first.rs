@@ -51,9 +51,7 @@ fn says_something(message: Message<'_>) -> Result<bool, Error> {
     if chunk.error.is_some_and(|error| error.get() != "null") {
         return Err(refusal::in_stream(message.data));
     }
-    Ok(chunk
-        .choices
-        .is_none_or(|choices| choices.iter().any(Choice::says_something)))
+    Ok(chunk.choices.is_none_or(|choices| choices.iter().any(Choice::says_something)))
 }
 
 #[derive(Deserialize)]

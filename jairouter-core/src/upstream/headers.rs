@@ -38,13 +38,9 @@ pub(super) fn outward(
     let mut headers = HeaderMap::with_capacity(FORWARDED.len() + own.len() + more.len() + 2);
     headers.insert(HOST, host.clone());
     let named_by_connection = |name: &HeaderName| {
-        let mut lists = caller
-            .get_all(CONNECTION)
-            .iter()
-            .filter_map(|value| value.to_str().ok());
+        let mut lists = caller.get_all(CONNECTION).iter().filter_map(|value| value.to_str().ok());
         lists.any(|list| {
-            list.split(',')
-                .any(|token| token.trim().eq_ignore_ascii_case(name.as_str()))
+            list.split(',').any(|token| token.trim().eq_ignore_ascii_case(name.as_str()))
         })
     };
     let hop_by_hop = caller.contains_key(CONNECTION);
@@ -71,11 +67,8 @@ pub(super) fn inward(headers: &mut HeaderMap) {
         .flat_map(|list| list.split(','))
         .filter_map(|token| token.trim().parse().ok())
         .collect();
-    let unwanted: Vec<HeaderName> = headers
-        .keys()
-        .filter(|name| !returned(name) || named.contains(name))
-        .cloned()
-        .collect();
+    let unwanted: Vec<HeaderName> =
+        headers.keys().filter(|name| !returned(name) || named.contains(name)).cloned().collect();
     for name in unwanted {
         headers.remove(name);
     }
@@ -90,13 +83,7 @@ fn returned(name: &HeaderName) -> bool {
         return true;
     }
     // Headers of a proxy or a framework in front of the engine, and our own request id.
-    let private = [
-        "x-accel-",
-        "x-powered-by",
-        "x-forwarded-",
-        "x-request-id",
-        "x-real-ip",
-    ];
+    let private = ["x-accel-", "x-powered-by", "x-forwarded-", "x-request-id", "x-real-ip"];
     name.starts_with("x-") && !private.iter().any(|prefix| name.starts_with(prefix))
 }
 
@@ -106,10 +93,7 @@ mod tests {
 
     fn map(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
         let pair = |(name, value): &(&'static str, &'static str)| {
-            (
-                HeaderName::from_static(name),
-                HeaderValue::from_static(value),
-            )
+            (HeaderName::from_static(name), HeaderValue::from_static(value))
         };
         pairs.iter().map(pair).collect()
     }

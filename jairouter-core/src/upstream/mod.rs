@@ -66,15 +66,14 @@ use crate::request::InferenceRequest;
 /// Dropping the future or the body closes the connection, which tells the engine to stop.
 ///
 /// The client is anything that takes HTTP requests, so tower-http's layers fit around it.
-#[derive(Clone)]
 pub struct Upstream<B, C> {
-    settings: Arc<Settings<B>>,
+    backend: Arc<B>,
+    settings: Arc<Settings>,
     client: C,
 }
 
 #[derive(Clone)]
-struct Settings<B> {
-    backend: B,
+struct Settings {
     target: Target,
     timeouts: Timeouts,
     /// The instance's own name for the model.
@@ -85,11 +84,10 @@ struct Settings<B> {
     forward: Box<[HeaderName]>,
 }
 
-impl<B: Clone, C> Upstream<B, C> {
+impl<B, C> Upstream<B, C> {
     /// An instance of this framework at this target.
     pub fn new(backend: B, target: Target, client: C) -> Self {
         let settings = Settings {
-            backend,
             target,
             timeouts: Timeouts::default(),
             model: None,
@@ -97,10 +95,7 @@ impl<B: Clone, C> Upstream<B, C> {
             headers: HeaderMap::new(),
             forward: Box::new([]),
         };
-        Self {
-            settings: Arc::new(settings),
-            client,
-        }
+        Self { backend: Arc::new(backend), settings: Arc::new(settings), client }
     }
 
     /// The clocks of every exchange.
@@ -135,7 +130,7 @@ impl<B: Clone, C> Upstream<B, C> {
     }
 
     /// Copies the settings only if a clone of this instance holds them too.
-    fn edit(mut self, edit: impl FnOnce(&mut Settings<B>)) -> Self {
+    fn edit(mut self, edit: impl FnOnce(&mut Settings)) -> Self {
         edit(Arc::make_mut(&mut self.settings));
         self
     }
@@ -160,11 +155,18 @@ where
     }
 
     fn call(&mut self, request: InferenceRequest) -> Self::Future {
-        Box::pin(exchange::exchange(
-            Arc::clone(&self.settings),
-            self.client.clone(),
-            request,
-        ))
+        let (backend, settings) = (Arc::clone(&self.backend), Arc::clone(&self.settings));
+        Box::pin(exchange::exchange(backend, settings, self.client.clone(), request))
+    }
+}
+
+impl<B, C: Clone> Clone for Upstream<B, C> {
+    fn clone(&self) -> Self {
+        Self {
+            backend: Arc::clone(&self.backend),
+            settings: Arc::clone(&self.settings),
+            client: self.client.clone(),
+        }
     }
 }
 
@@ -172,7 +174,7 @@ where
 impl<B: Backend, C> fmt::Debug for Upstream<B, C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Upstream")
-            .field("backend", &self.settings.backend.name())
+            .field("backend", &self.backend.name())
             .field("target", &self.settings.target)
             .finish_non_exhaustive()
     }

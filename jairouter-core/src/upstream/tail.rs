@@ -136,9 +136,7 @@ fn error_end(partial: &Queue, data: &[u8], completed: Option<usize>) -> Option<u
     };
     let mut start = 0;
     if partial.len() > 0 {
-        start = completed
-            .or_else(|| first_blank_line(data))
-            .unwrap_or(data.len());
+        start = completed.or_else(|| first_blank_line(data)).unwrap_or(data.len());
         let pieces = partial.first.iter().chain(&partial.rest);
         let mut joined: Vec<u8> = pieces.flatten().copied().collect();
         joined.extend_from_slice(&data[..start]);
@@ -165,11 +163,7 @@ fn is_break(byte: u8) -> bool {
 
 /// Whether the line break that ends at `at` (inclusive) ends a blank line.
 fn ends_blank_line(bytes: &[u8], at: usize) -> bool {
-    let before = if bytes[at] == b'\n' && at > 0 && bytes[at - 1] == b'\r' {
-        2
-    } else {
-        1
-    };
+    let before = if bytes[at] == b'\n' && at > 0 && bytes[at - 1] == b'\r' { 2 } else { 1 };
     at >= before && is_break(bytes[at - before])
 }
 
@@ -250,27 +244,16 @@ mod tests {
             let single: Vec<_> = text.as_bytes().chunks(1).collect();
             let (passed, rest, _) = pass(&single);
             assert!(rest.len() <= "\ndata: half".len(), "{text:?} byte by byte");
-            assert_eq!(
-                [passed, rest].concat(),
-                text.as_bytes(),
-                "{text:?} byte by byte"
-            );
+            assert_eq!([passed, rest].concat(), text.as_bytes(), "{text:?} byte by byte");
         }
     }
 
     #[test]
     fn done_is_seen_with_any_framing_and_only_last() {
-        for text in [
-            "data: [DONE]\n\n",
-            "data: x\n\ndata:[DONE]\r\n\r\n",
-            "data: [DONE]",
-        ] {
+        for text in ["data: [DONE]\n\n", "data: x\n\ndata:[DONE]\r\n\r\n", "data: [DONE]"] {
             for cut in 0..=text.len() {
                 let (a, b) = text.as_bytes().split_at(cut);
-                assert!(
-                    pass(&[a, b]).2 || cut > text.trim_end().len() - 6,
-                    "{text:?} at {cut}"
-                );
+                assert!(pass(&[a, b]).2 || cut > text.trim_end().len() - 6, "{text:?} at {cut}");
             }
         }
         assert!(!pass(&[b"data: [DONE]\n\ndata: more\n\n"]).2);

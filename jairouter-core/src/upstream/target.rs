@@ -80,9 +80,7 @@ impl FromStr for Target {
         if url.contains('#') {
             return Err(InvalidTarget("a base URL has no fragment"));
         }
-        let uri: Uri = url
-            .parse()
-            .map_err(|_| InvalidTarget("this is not a URL"))?;
+        let uri: Uri = url.parse().map_err(|_| InvalidTarget("this is not a URL"))?;
         let parts = uri.into_parts();
         let (Some(scheme), Some(authority)) = (parts.scheme, parts.authority) else {
             return Err(InvalidTarget("a base URL begins with a scheme and a host"));
@@ -101,12 +99,7 @@ impl FromStr for Target {
         let prefix = prefix.trim_end_matches('/').to_owned();
         let host_header = HeaderValue::from_str(authority.as_str())
             .map_err(|_| InvalidTarget("a host is made of printable ASCII"))?;
-        Ok(Self {
-            scheme,
-            authority,
-            host_header,
-            prefix,
-        })
+        Ok(Self { scheme, authority, host_header, prefix })
     }
 }
 
@@ -134,25 +127,13 @@ mod tests {
         for (base, expected) in table {
             let target: Target = base.parse().unwrap();
             assert_eq!(target.uri(&"/v1/x".into()).unwrap(), expected, "{base}");
-            assert_eq!(
-                target.uri(&String::from("/v1/x").into()).unwrap(),
-                expected,
-                "{base}"
-            );
+            assert_eq!(target.uri(&String::from("/v1/x").into()).unwrap(), expected, "{base}");
         }
     }
 
     #[test]
     fn what_is_no_base_url_is_refused() {
-        for url in [
-            "",
-            "host",
-            "/path",
-            "http://",
-            "http://u:p@h",
-            "http://h?x=1",
-            "http://h#x",
-        ] {
+        for url in ["", "host", "/path", "http://", "http://u:p@h", "http://h?x=1", "http://h#x"] {
             assert!(url.parse::<Target>().is_err(), "{url}");
         }
     }

@@ -1,0 +1,182 @@
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use http::Response;
+use http_body::Body as HttpBody;
+use pin_project_lite::pin_project;
+use tokio::time::Instant;
+use tower::Service;
+use tower::util::Oneshot;
+
+use super::budget::Permit;
+use super::service::Pool;
+use super::state::{InFlight, InstanceState};
+use super::tried::Tried;
+use crate::body::GuardedBody;
+use crate::error::{Error, Kind};
+use crate::request::InferenceRequest;
+
+/// How long an instance rests that refused a connection or broke one off.
+const AFTER_A_BREAK: Duration = Duration::from_secs(1);
+
+/// How long an instance rests that refuses our key: no request of ours will change its mind.
+const AFTER_A_REFUSAL: Duration = Duration::from_secs(10);
+
+pin_project! {
+    /// Future of [`LoadBalance`](super::LoadBalance).
+    ///
+    /// Dropping it drops the attempt that runs, its in-flight count and its share of the budget.
+    pub struct ResponseFuture<S>
+    where
+        S: Service<InferenceRequest>,
+    {
+        pool: Arc<Pool<S>>,
+        // Let go at the commit point: nobody will be asked again.
+        request: Option<InferenceRequest>,
+        tried: Tried,
+        in_flight: Option<InFlight>,
+        retry: Option<Permit>,
+        #[pin]
+        attempt: Attempt<S>,
+    }
+}
+
+pin_project! {
+    #[project = AttemptProj]
+    enum Attempt<S>
+    where
+        S: Service<InferenceRequest>,
+    {
+        None,
+        Running { #[pin] response: Oneshot<S, InferenceRequest> },
+    }
+}
+
+impl<S: Service<InferenceRequest>> ResponseFuture<S> {
+    pub(super) fn new(pool: Arc<Pool<S>>, request: InferenceRequest) -> Self {
+        Self {
+            pool,
+            request: Some(request),
+            tried: Tried::default(),
+            in_flight: None,
+            retry: None,
+            attempt: Attempt::None,
+        }
+    }
+}
+
+impl<S, B> Future for ResponseFuture<S>
+where
+    S: Service<InferenceRequest, Response = Response<B>> + Clone,
+    S::Error: Into<Error>,
+    B: HttpBody<Data = bytes::Bytes, Error = Error>,
+{
+    type Output = Result<Response<GuardedBody<B, InFlight>>, Error>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let mut this = self.project();
+        let request = this.request.as_ref().expect("polled after completion");
+        loop {
+            let outcome = match this.attempt.as_mut().project() {
+                AttemptProj::Running { response } => ready!(response.poll(cx)).map_err(Into::into),
+                AttemptProj::None => {
+                    let Some((service, in_flight)) =
+                        this.pool.pick(request, this.tried, Instant::now())
+                    else {
+                        this.request.take();
+                        return Poll::Ready(Err(this.pool.none_left()));
+                    };
+                    *this.in_flight = Some(in_flight);
+                    let response = Oneshot::new(service, request.clone());
+                    this.attempt.set(Attempt::Running { response });
+                    continue;
+                }
+            };
+            let instance = this.in_flight.as_ref().map(|in_flight| &**in_flight.instance());
+            let next = match (failure(&outcome), instance) {
+                (Some(failure), Some(instance)) if failure.kind.may_fail_over() => {
+                    let ejected = failure.eject(instance);
+                    next(this.pool, request, this.tried, ejected)
+                }
+                _ => None,
+            };
+            if let Some(Next { service, in_flight, retry }) = next {
+                *this.in_flight = Some(in_flight);
+                *this.retry = retry;
+                let response = Oneshot::new(service, request.clone());
+                this.attempt.set(Attempt::Running { response });
+                continue;
+            }
+            this.request.take();
+            this.retry.take();
+            this.attempt.set(Attempt::None);
+            let guard = this.in_flight.take().expect("an attempt is counted");
+            return Poll::Ready(
+                outcome.map(|response| response.map(|body| GuardedBody::new(body, guard))),
+            );
+        }
+    }
+}
+
+struct Next<S> {
+    service: S,
+    in_flight: InFlight,
+    retry: Option<Permit>,
+}
+
+/// The instance to ask instead, if the request may still be sent to one.
+///
+/// Failing over from an instance that has just been taken out is free: it cannot repeat, so it
+/// bounds itself. Anything else would add load for as long as the failure lasts, and is budgeted.
+fn next<S: Clone>(
+    pool: &Pool<S>,
+    request: &InferenceRequest,
+    tried: &mut Tried,
+    ejected: bool,
+) -> Option<Next<S>> {
+    let now = Instant::now();
+    let in_time = request.deadline.is_none_or(|deadline| now < deadline);
+    if tried.count() >= pool.settings.max_attempts || !in_time {
+        return None;
+    }
+    let retry = match ejected {
+        true => None,
+        false => Some(pool.retries.acquire(pool.settings.budget, pool.in_flight())?),
+    };
+    let (service, in_flight) = pool.pick(request, tried, now)?;
+    Some(Next { service, in_flight, retry })
+}
+
+struct Failure {
+    kind: Kind,
+    retry_after: Option<Duration>,
+}
+
+impl Failure {
+    /// Prefers other instances for a while, if this failure says that one is needed.
+    fn eject(&self, instance: &InstanceState) -> bool {
+        let pause = match self.kind {
+            Kind::Unreachable | Kind::Broken => AFTER_A_BREAK,
+            Kind::UpstreamAuth => AFTER_A_REFUSAL,
+            Kind::Busy => match self.retry_after {
+                Some(after) => after,
+                None => return false,
+            },
+            _ => return false,
+        };
+        instance.rest(Instant::now(), pause)
+    }
+}
+
+/// The failure in this outcome. A service that is not ours may say so with a status alone.
+fn failure<B>(outcome: &Result<Response<B>, Error>) -> Option<Failure> {
+    match outcome {
+        Ok(response) => Kind::of_status(response.status()).map(|kind| Failure {
+            kind,
+            retry_after: crate::refusal::retry_after(response.headers()),
+        }),
+        Err(error) => Some(Failure { kind: error.kind(), retry_after: error.retry_after() }),
+    }
+}

@@ -1,0 +1,164 @@
+use std::fmt;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use http::Response;
+use http_body::Body as HttpBody;
+use tokio::time::Instant;
+use tower::Service;
+
+use super::budget::Retries;
+use super::future::ResponseFuture;
+use super::layer::Settings;
+use super::state::{InFlight, InstanceState};
+use super::strategy::{Candidates, Strategy};
+use super::tried::Tried;
+use crate::body::GuardedBody;
+use crate::error::{Error, Kind};
+use crate::request::InferenceRequest;
+
+/// One service among several that answer the same requests.
+#[derive(Debug, Clone)]
+pub struct Instance<S> {
+    service: S,
+    state: Arc<InstanceState>,
+}
+
+impl<S> Instance<S> {
+    /// An instance of this name, weight 1 and unlimited concurrency.
+    pub fn new(id: impl Into<Box<str>>, service: S) -> Self {
+        Self::with_state(Arc::new(InstanceState::new(id)), service)
+    }
+
+    /// An instance with a state that something else sees, or that outlives this one.
+    pub fn with_state(state: Arc<InstanceState>, service: S) -> Self {
+        Self { service, state }
+    }
+
+    /// What the balancer knows of it.
+    pub fn state(&self) -> &Arc<InstanceState> {
+        &self.state
+    }
+}
+
+/// Balances requests over instances. See the [module](super).
+///
+/// Always ready. The chosen instance is cloned and driven to readiness inside the call, so no
+/// clone of this service holds readiness that another request counts on.
+///
+/// # Errors
+///
+/// The last instance's own error; [`Kind::Busy`] if every instance is full, [`Kind::NoInstance`] if
+/// none is up.
+pub struct LoadBalance<S>(Arc<Pool<S>>);
+
+pub(super) struct Pool<S> {
+    services: Box<[S]>,
+    states: Box<[Arc<InstanceState>]>,
+    strategy: Box<dyn Strategy>,
+    pub(super) settings: Settings,
+    pub(super) retries: Retries,
+}
+
+// === impl LoadBalance ===
+
+impl<S> LoadBalance<S> {
+    pub(super) fn new(
+        instances: impl IntoIterator<Item = Instance<S>>,
+        mut strategy: impl Strategy,
+        settings: Settings,
+    ) -> Self {
+        // More than this many replicas of one model are not told apart by the tried set.
+        let instances = instances.into_iter().take(usize::from(u16::MAX));
+        let (services, states): (Vec<_>, Vec<_>) =
+            instances.map(|instance| (instance.service, instance.state)).unzip();
+        strategy.bind(&states);
+        Self(Arc::new(Pool {
+            services: services.into(),
+            states: states.into(),
+            strategy: Box::new(strategy),
+            settings,
+            retries: Retries::default(),
+        }))
+    }
+
+    /// The states of the instances, in the order given.
+    pub fn instances(&self) -> &[Arc<InstanceState>] {
+        &self.0.states
+    }
+}
+
+impl<S, B> Service<InferenceRequest> for LoadBalance<S>
+where
+    S: Service<InferenceRequest, Response = Response<B>> + Clone,
+    S::Error: Into<Error>,
+    B: HttpBody<Data = bytes::Bytes, Error = Error>,
+{
+    type Response = Response<GuardedBody<B, InFlight>>;
+    type Error = Error;
+    type Future = ResponseFuture<S>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: InferenceRequest) -> Self::Future {
+        ResponseFuture::new(Arc::clone(&self.0), request)
+    }
+}
+
+impl<S> Clone for LoadBalance<S> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
+
+impl<S> fmt::Debug for LoadBalance<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LoadBalance").field("instances", &self.0.states).finish_non_exhaustive()
+    }
+}
+
+// === impl Pool ===
+
+impl<S: Clone> Pool<S> {
+    /// An instance this request has not been sent to, counted, and its service.
+    ///
+    /// Those that rest are asked only when no other is left: what made them rest may have been the
+    /// caller's doing, and a pool that refuses on such evidence alone fails for everybody.
+    pub(super) fn pick(
+        &self,
+        request: &InferenceRequest,
+        tried: &mut Tried,
+        now: Instant,
+    ) -> Option<(S, InFlight)> {
+        for rested in [true, false] {
+            let candidates = Candidates::new(&self.states, tried, rested.then_some(now));
+            // Another request may take the last place between the choice and the count.
+            for _ in 0..=self.states.len() {
+                let Some(index) = self.strategy.select(request, &candidates) else { break };
+                if let Some(in_flight) = self.states[index].acquire() {
+                    tried.push(index);
+                    return Some((self.services[index].clone(), in_flight));
+                }
+            }
+        }
+        None
+    }
+
+    pub(super) fn in_flight(&self) -> u32 {
+        self.states.iter().map(|state| state.in_flight()).fold(0, u32::saturating_add)
+    }
+
+    /// Why [`Pool::pick`] found none for a new request.
+    pub(super) fn none_left(&self) -> Error {
+        let second = std::time::Duration::from_secs(1);
+        if self.states.iter().any(|state| state.is_up() && state.is_full()) {
+            let message = "every instance of the model is at its concurrency limit";
+            Error::new(Kind::Busy, message).with_retry_after(second)
+        } else {
+            let message = "no instance of the model is up";
+            Error::new(Kind::NoInstance, message).with_retry_after(second)
+        }
+    }
+}

@@ -1,0 +1,168 @@
+//! What the balancer knows of an instance.
+
+use std::fmt;
+use std::num::NonZeroU16;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::body::{BodyGuard, End};
+
+/// What the balancer knows of an instance: shared by every clone of it and kept across reloads.
+pub struct InstanceState {
+    id: Box<str>,
+    weight: NonZeroU16,
+    max_concurrency: u32,
+    in_flight: AtomicU32,
+    up: AtomicBool,
+    /// Until when it rests, in milliseconds after `epoch`; 0 if it does not.
+    resting: AtomicU64,
+    epoch: Instant,
+}
+
+impl InstanceState {
+    /// An instance of weight 1 and unlimited concurrency.
+    pub fn new(id: impl Into<Box<str>>) -> Self {
+        Self {
+            id: id.into(),
+            weight: NonZeroU16::MIN,
+            max_concurrency: u32::MAX,
+            in_flight: AtomicU32::new(0),
+            up: AtomicBool::new(true),
+            resting: AtomicU64::new(0),
+            epoch: Instant::now(),
+        }
+    }
+
+    /// Its share of requests, relative to the others'.
+    #[must_use]
+    pub fn with_weight(mut self, weight: NonZeroU16) -> Self {
+        self.weight = weight;
+        self
+    }
+
+    /// The most requests it is sent at a time, counted to the ends of their bodies.
+    #[must_use]
+    pub fn with_max_concurrency(mut self, max: u32) -> Self {
+        self.max_concurrency = max;
+        self
+    }
+
+    /// What it is called, in logs and metrics.
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// Its share of requests.
+    pub fn weight(&self) -> u16 {
+        self.weight.get()
+    }
+
+    /// How many requests it is working on, streams included.
+    pub fn in_flight(&self) -> u32 {
+        self.in_flight.load(Ordering::Relaxed)
+    }
+
+    /// Whether it may be asked at all.
+    pub fn is_up(&self) -> bool {
+        self.up.load(Ordering::Relaxed)
+    }
+
+    /// Takes it out of rotation, or back.
+    pub fn set_up(&self, up: bool) {
+        self.up.store(up, Ordering::Relaxed);
+    }
+
+    /// Whether it has as much to do as it may.
+    pub fn is_full(&self) -> bool {
+        self.in_flight() >= self.max_concurrency
+    }
+
+    /// Whether it was seen failing, or asked for a pause, and others are preferred for now.
+    pub fn is_resting(&self, now: Instant) -> bool {
+        let resting = self.resting.load(Ordering::Relaxed);
+        resting != 0 && self.millis(now) < resting
+    }
+
+    /// Prefers others for this long, or for as long as it rests already. Whether that is news.
+    pub fn rest(&self, now: Instant, pause: Duration) -> bool {
+        let until = self.millis(now + pause).max(1);
+        let before = self.resting.fetch_max(until, Ordering::Relaxed);
+        self.millis(now) >= before
+    }
+
+    /// Counts a request, unless the instance is full.
+    pub fn acquire(self: &Arc<Self>) -> Option<InFlight> {
+        let free = |count: u32| (count < self.max_concurrency).then_some(count + 1);
+        let counted = self.in_flight.fetch_update(Ordering::Relaxed, Ordering::Relaxed, free);
+        counted.is_ok().then(|| InFlight { state: Arc::clone(self) })
+    }
+
+    fn millis(&self, at: Instant) -> u64 {
+        at.saturating_duration_since(self.epoch).as_millis() as u64
+    }
+}
+
+impl fmt::Debug for InstanceState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("InstanceState")
+            .field("id", &self.id)
+            .field("weight", &self.weight)
+            .field("in_flight", &self.in_flight())
+            .field("up", &self.is_up())
+            .finish_non_exhaustive()
+    }
+}
+
+/// One request an instance is working on, until this is dropped.
+#[derive(Debug)]
+#[must_use = "dropping this says that the request is over"]
+pub struct InFlight {
+    state: Arc<InstanceState>,
+}
+
+impl InFlight {
+    /// The instance.
+    pub fn instance(&self) -> &Arc<InstanceState> {
+        &self.state
+    }
+}
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        self.state.in_flight.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl BodyGuard for InFlight {
+    fn end(self, _: End) {}
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_instance_counts_no_further() {
+        let state = Arc::new(InstanceState::new("a").with_max_concurrency(2));
+        let (first, second) = (state.acquire().unwrap(), state.acquire().unwrap());
+        assert!(state.acquire().is_none() && state.is_full());
+        drop(first);
+        assert!(state.acquire().is_some());
+        drop(second);
+        assert_eq!(state.in_flight(), 0);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_rest_is_as_long_as_the_longest_asked_for() {
+        let state = InstanceState::new("a");
+        let now = Instant::now();
+        assert!(state.rest(now, Duration::from_secs(2)), "news");
+        assert!(!state.rest(now, Duration::from_secs(1)), "no news");
+        assert!(state.is_resting(now + Duration::from_millis(1999)));
+        assert!(!state.is_resting(now + Duration::from_secs(2)));
+        assert!(state.rest(now + Duration::from_secs(3), Duration::from_secs(1)), "news again");
+    }
+}

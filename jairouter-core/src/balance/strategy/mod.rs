@@ -1,0 +1,181 @@
+//! How an instance is chosen.
+
+mod hash;
+mod least;
+mod random;
+mod round_robin;
+
+use std::sync::Arc;
+
+use tokio::time::Instant;
+
+pub use hash::{ConsistentHash, HashAlgorithm, IpHash};
+pub use least::{LeastConnections, PowerOfTwoChoices};
+pub use random::Random;
+pub use round_robin::RoundRobin;
+
+use super::state::InstanceState;
+use super::tried::Tried;
+use crate::request::InferenceRequest;
+
+/// How an instance is chosen.
+///
+/// Use [`LeastConnections`] when in doubt: answers differ in length by orders of magnitude, and only
+/// what is in flight tells how busy an engine is. Use [`PowerOfTwoChoices`] when many gateways share
+/// many instances, [`RoundRobin`] or [`Random`] when answers are alike, [`IpHash`] or
+/// [`ConsistentHash`] when the same caller should meet the same engine's prefix cache.
+pub trait Strategy: Send + Sync + 'static {
+    /// Learns the instances. Called once, before the first choice.
+    fn bind(&mut self, instances: &[Arc<InstanceState>]) {
+        let _ = instances;
+    }
+
+    /// One of the candidates, by its index; `None` only if there is none.
+    fn select(&self, request: &InferenceRequest, candidates: &Candidates<'_>) -> Option<usize>;
+}
+
+impl Strategy for Box<dyn Strategy> {
+    fn bind(&mut self, instances: &[Arc<InstanceState>]) {
+        (**self).bind(instances);
+    }
+
+    fn select(&self, request: &InferenceRequest, candidates: &Candidates<'_>) -> Option<usize> {
+        (**self).select(request, candidates)
+    }
+}
+
+/// The instances a request may be sent to now: a view of all of them, in their order.
+#[derive(Debug, Clone, Copy)]
+pub struct Candidates<'a> {
+    states: &'a [Arc<InstanceState>],
+    tried: &'a Tried,
+    /// Leave out those that rest at this instant.
+    rested_at: Option<Instant>,
+}
+
+impl<'a> Candidates<'a> {
+    pub(super) fn new(
+        states: &'a [Arc<InstanceState>],
+        tried: &'a Tried,
+        rested_at: Option<Instant>,
+    ) -> Self {
+        Self { states, tried, rested_at }
+    }
+
+    /// All instances, candidates or not.
+    pub fn all(&self) -> &'a [Arc<InstanceState>] {
+        self.states
+    }
+
+    /// Whether the instance at this index may be chosen: it is up and not full, and the request has
+    /// not been sent to it.
+    pub fn contains(&self, index: usize) -> bool {
+        self.states.get(index).is_some_and(|state| {
+            state.is_up()
+                && !state.is_full()
+                && !self.rested_at.is_some_and(|now| state.is_resting(now))
+                && !self.tried.contains(index)
+        })
+    }
+
+    /// The candidates and their indices.
+    pub fn iter(&self) -> impl Iterator<Item = (usize, &'a InstanceState)> {
+        let candidates = *self;
+        let all = self.states.iter().enumerate();
+        all.filter(move |(index, _)| candidates.contains(*index))
+            .map(|(index, state)| (index, &**state))
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use std::net::IpAddr;
+    use std::num::NonZeroU16;
+
+    use bytes::Bytes;
+    use http::HeaderMap;
+
+    use super::*;
+    use crate::endpoint::Endpoint;
+
+    pub(crate) fn request() -> InferenceRequest {
+        let payload = Bytes::from_static(br#"{"model":"m"}"#);
+        InferenceRequest::new(Endpoint::ChatCompletions, HeaderMap::new(), payload).unwrap()
+    }
+
+    pub(super) fn from(client: IpAddr) -> InferenceRequest {
+        request().with_client(Some(client))
+    }
+
+    pub(super) fn pool(weights: &[u16]) -> Vec<Arc<InstanceState>> {
+        let state = |(index, weight): (usize, &u16)| {
+            let state = InstanceState::new(format!("i{index}"));
+            Arc::new(state.with_weight(NonZeroU16::new(*weight).unwrap()))
+        };
+        weights.iter().enumerate().map(state).collect()
+    }
+
+    pub(super) fn choose(strategy: &impl Strategy, pool: &[Arc<InstanceState>]) -> Option<usize> {
+        choose_for(strategy, pool, &request())
+    }
+
+    pub(super) fn choose_for(
+        strategy: &impl Strategy,
+        pool: &[Arc<InstanceState>],
+        request: &InferenceRequest,
+    ) -> Option<usize> {
+        strategy.select(request, &Candidates::new(pool, &Tried::default(), None))
+    }
+
+    fn every_strategy() -> Vec<Box<dyn Strategy>> {
+        vec![
+            Box::new(RoundRobin::new()),
+            Box::new(Random::new()),
+            Box::new(LeastConnections::new()),
+            Box::new(PowerOfTwoChoices::new()),
+            Box::new(IpHash::new(HashAlgorithm::Md5)),
+            Box::new(ConsistentHash::new(HashAlgorithm::Sha1, 150)),
+        ]
+    }
+
+    #[test]
+    fn the_only_candidate_is_always_chosen_and_nobody_when_there_is_none() {
+        for mut strategy in every_strategy() {
+            let pool = pool(&[3, 1, 2, 7]);
+            strategy.bind(&pool);
+            for chosen in 0..pool.len() {
+                for (index, state) in pool.iter().enumerate() {
+                    state.set_up(index == chosen);
+                }
+                for _ in 0..50 {
+                    assert_eq!(choose(&strategy, &pool), Some(chosen));
+                }
+            }
+            pool.iter().for_each(|state| state.set_up(false));
+            assert_eq!(choose(&strategy, &pool), None);
+            assert_eq!(choose(&strategy, &[]), None);
+        }
+    }
+
+    #[test]
+    fn a_tried_instance_is_not_chosen_again() {
+        for mut strategy in every_strategy() {
+            let pool = pool(&[1, 1, 1]);
+            strategy.bind(&pool);
+            for _ in 0..50 {
+                let mut tried = Tried::default();
+                let mut seen = [false; 3];
+                for _ in 0..3 {
+                    let candidates = Candidates::new(&pool, &tried, None);
+                    let chosen = strategy.select(&request(), &candidates).unwrap();
+                    assert!(!std::mem::replace(&mut seen[chosen], true));
+                    tried.push(chosen);
+                }
+                assert_eq!(
+                    strategy.select(&request(), &Candidates::new(&pool, &tried, None)),
+                    None
+                );
+            }
+        }
+    }
+}
