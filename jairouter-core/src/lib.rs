@@ -8,9 +8,11 @@ pub mod client;
 pub mod endpoint;
 pub mod envelope;
 pub mod error;
+pub mod observe;
 mod peek;
 pub mod refusal;
 pub mod request;
+pub mod router;
 pub mod translate;
 pub mod upstream;
 
@@ -19,4 +21,5 @@ pub use body::{Body, BodyGuard, End, GuardedBody};
 pub use endpoint::{Endpoint, ServiceType};
 pub use error::{BoxError, Error, Kind};
 pub use request::{InferenceRequest, Model};
+pub use router::Router;
 pub use upstream::Upstream;

@@ -3,7 +3,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use http::Response;
+use http::{HeaderName, Response};
 use http_body::Body as HttpBody;
 use pin_project_lite::pin_project;
 use tokio::time::Instant;
@@ -17,6 +17,9 @@ use super::tried::Tried;
 use crate::body::GuardedBody;
 use crate::error::{Error, Kind};
 use crate::request::InferenceRequest;
+
+/// Tells which instance answered.
+const INSTANCE: HeaderName = HeaderName::from_static("x-jairouter-instance");
 
 /// How long an instance rests that refused a connection or broke one off.
 const AFTER_A_BREAK: Duration = Duration::from_secs(1);
@@ -113,9 +116,12 @@ where
             this.retry.take();
             this.attempt.set(Attempt::None);
             let guard = this.in_flight.take().expect("an attempt is counted");
-            return Poll::Ready(
-                outcome.map(|response| response.map(|body| GuardedBody::new(body, guard))),
-            );
+            return Poll::Ready(outcome.map(|mut response| {
+                if let Some(name) = guard.instance().header() {
+                    response.headers_mut().insert(INSTANCE, name.clone());
+                }
+                response.map(|body| GuardedBody::new(body, guard))
+            }));
         }
     }
 }
@@ -138,12 +144,12 @@ fn next<S: Clone>(
 ) -> Option<Next<S>> {
     let now = Instant::now();
     let in_time = request.deadline.is_none_or(|deadline| now < deadline);
-    if tried.count() >= pool.settings.max_attempts || !in_time {
+    if tried.count() >= pool.shared.settings.max_attempts || !in_time {
         return None;
     }
     let retry = match ejected {
         true => None,
-        false => Some(pool.retries.acquire(pool.settings.budget, pool.in_flight())?),
+        false => Some(pool.shared.retries.acquire(pool.shared.settings.budget, pool.in_flight())?),
     };
     let (service, in_flight) = pool.pick(request, tried, now)?;
     Some(Next { service, in_flight, retry })

@@ -14,22 +14,33 @@ pub struct LoadBalanceLayer<F> {
 }
 
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Settings {
+pub(crate) struct Settings {
     pub(super) max_attempts: usize,
     pub(super) budget: RetryBudget,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self { max_attempts: 3, budget: RetryBudget::default() }
+    }
+}
+
+impl Settings {
+    pub(crate) fn new(max_attempts: usize, budget: RetryBudget) -> Self {
+        Self { max_attempts: max_attempts.clamp(1, MOST_ATTEMPTS), budget }
+    }
 }
 
 impl<P: Strategy + Clone> LoadBalanceLayer<P> {
     /// Picks by this strategy, asks at most 3 instances, within the default [`RetryBudget`].
     pub fn new(strategy: P) -> Self {
-        let settings = Settings { max_attempts: 3, budget: RetryBudget::default() };
-        Self { strategy, settings }
+        Self { strategy, settings: Settings::default() }
     }
 
     /// How many instances a request may be sent to, 1 to 8. Default 3.
     #[must_use]
     pub fn max_attempts(mut self, max: usize) -> Self {
-        self.settings.max_attempts = max.clamp(1, MOST_ATTEMPTS);
+        self.settings = Settings::new(max, self.settings.budget);
         self
     }
 
@@ -49,6 +60,6 @@ where
     type Service = LoadBalance<S>;
 
     fn layer(&self, instances: I) -> Self::Service {
-        LoadBalance::new(instances, self.strategy.clone(), self.settings)
+        LoadBalance::new(instances, Box::new(self.strategy.clone()), self.settings)
     }
 }

@@ -44,9 +44,13 @@ mod tried;
 pub use budget::RetryBudget;
 pub use future::ResponseFuture;
 pub use layer::LoadBalanceLayer;
+pub(crate) use layer::Settings;
 pub use service::{Instance, LoadBalance};
 pub use state::{InFlight, InstanceState};
 pub use strategy::{
     Candidates, ConsistentHash, HashAlgorithm, IpHash, LeastConnections, PowerOfTwoChoices, Random,
     RoundRobin, Strategy,
 };
+
+#[cfg(test)]
+pub(crate) use strategy::tests as tests_support;

@@ -54,6 +54,11 @@ pub struct LoadBalance<S>(Arc<Pool<S>>);
 
 pub(super) struct Pool<S> {
     services: Box<[S]>,
+    pub(super) shared: Arc<Shared>,
+}
+
+/// What all balancers over the same instances decide by, whatever clients they own.
+pub(super) struct Shared {
     states: Box<[Arc<InstanceState>]>,
     strategy: Box<dyn Strategy>,
     pub(super) settings: Settings,
@@ -63,9 +68,9 @@ pub(super) struct Pool<S> {
 // === impl LoadBalance ===
 
 impl<S> LoadBalance<S> {
-    pub(super) fn new(
+    pub(crate) fn new(
         instances: impl IntoIterator<Item = Instance<S>>,
-        mut strategy: impl Strategy,
+        mut strategy: Box<dyn Strategy>,
         settings: Settings,
     ) -> Self {
         // More than this many replicas of one model are not told apart by the tried set.
@@ -73,18 +78,22 @@ impl<S> LoadBalance<S> {
         let (services, states): (Vec<_>, Vec<_>) =
             instances.map(|instance| (instance.service, instance.state)).unzip();
         strategy.bind(&states);
-        Self(Arc::new(Pool {
-            services: services.into(),
-            states: states.into(),
-            strategy: Box::new(strategy),
-            settings,
-            retries: Retries::default(),
-        }))
+        let states = states.into();
+        let shared = Shared { states, strategy, settings, retries: Retries::default() };
+        Self(Arc::new(Pool { services: services.into(), shared: Arc::new(shared) }))
+    }
+
+    /// The same balancer over other services of the same instances, such as ones whose connections
+    /// belong to another core. Both decide as one: turns, counts and the retry budget are shared.
+    #[must_use]
+    pub fn map<T>(&self, service: impl FnMut(&S) -> T) -> LoadBalance<T> {
+        let services = self.0.services.iter().map(service).collect();
+        LoadBalance(Arc::new(Pool { services, shared: Arc::clone(&self.0.shared) }))
     }
 
     /// The states of the instances, in the order given.
     pub fn instances(&self) -> &[Arc<InstanceState>] {
-        &self.0.states
+        &self.0.shared.states
     }
 }
 
@@ -115,7 +124,7 @@ impl<S> Clone for LoadBalance<S> {
 
 impl<S> fmt::Debug for LoadBalance<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("LoadBalance").field("instances", &self.0.states).finish_non_exhaustive()
+        f.debug_struct("LoadBalance").field("instances", &self.instances()).finish_non_exhaustive()
     }
 }
 
@@ -133,11 +142,11 @@ impl<S: Clone> Pool<S> {
         now: Instant,
     ) -> Option<(S, InFlight)> {
         for rested in [true, false] {
-            let candidates = Candidates::new(&self.states, tried, rested.then_some(now));
+            let candidates = Candidates::new(&self.shared.states, tried, rested.then_some(now));
             // Another request may take the last place between the choice and the count.
-            for _ in 0..=self.states.len() {
-                let Some(index) = self.strategy.select(request, &candidates) else { break };
-                if let Some(in_flight) = self.states[index].acquire() {
+            for _ in 0..=self.shared.states.len() {
+                let Some(index) = self.shared.strategy.select(request, &candidates) else { break };
+                if let Some(in_flight) = self.shared.states[index].acquire() {
                     tried.push(index);
                     return Some((self.services[index].clone(), in_flight));
                 }
@@ -147,13 +156,13 @@ impl<S: Clone> Pool<S> {
     }
 
     pub(super) fn in_flight(&self) -> u32 {
-        self.states.iter().map(|state| state.in_flight()).fold(0, u32::saturating_add)
+        self.shared.states.iter().map(|state| state.in_flight()).fold(0, u32::saturating_add)
     }
 
     /// Why [`Pool::pick`] found none for a new request.
     pub(super) fn none_left(&self) -> Error {
         let second = std::time::Duration::from_secs(1);
-        if self.states.iter().any(|state| state.is_up() && state.is_full()) {
+        if self.shared.states.iter().any(|state| state.is_up() && state.is_full()) {
             let message = "every instance of the model is at its concurrency limit";
             Error::new(Kind::Busy, message).with_retry_after(second)
         } else {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
+use http::HeaderValue;
 use tokio::time::Instant;
 
 use crate::body::{BodyGuard, End};
@@ -13,6 +14,8 @@ use crate::body::{BodyGuard, End};
 /// What the balancer knows of an instance: shared by every clone of it and kept across reloads.
 pub struct InstanceState {
     id: Box<str>,
+    /// The id as a header value, unless it holds what one cannot.
+    header: Option<HeaderValue>,
     weight: NonZeroU16,
     max_concurrency: u32,
     in_flight: AtomicU32,
@@ -25,8 +28,10 @@ pub struct InstanceState {
 impl InstanceState {
     /// An instance of weight 1 and unlimited concurrency.
     pub fn new(id: impl Into<Box<str>>) -> Self {
+        let id = id.into();
         Self {
-            id: id.into(),
+            header: HeaderValue::from_str(&id).ok(),
+            id,
             weight: NonZeroU16::MIN,
             max_concurrency: u32::MAX,
             in_flight: AtomicU32::new(0),
@@ -50,9 +55,13 @@ impl InstanceState {
         self
     }
 
-    /// What it is called, in logs and metrics.
+    /// What it is called, in logs and metrics, and to callers in `x-jairouter-instance`.
     pub fn id(&self) -> &str {
         &self.id
+    }
+
+    pub(super) fn header(&self) -> Option<&HeaderValue> {
+        self.header.as_ref()
     }
 
     /// Its share of requests.

@@ -60,7 +60,7 @@ pub struct NewConnection;
 pub struct HttpClient(Arc<Shared>);
 
 struct Shared {
-    connector: Connector,
+    connector: Arc<Connector>,
     host: HeaderValue,
     pool: Arc<Pool>,
 }
@@ -111,7 +111,7 @@ impl Builder {
             // An authority is made of bytes a header value may hold.
             host: HeaderValue::from_str(origin.as_str())
                 .unwrap_or(HeaderValue::from_static("localhost")),
-            connector: Connector::new(&origin, self.connect_timeout),
+            connector: Arc::new(Connector::new(&origin, self.connect_timeout)),
             pool: Arc::new(Pool::new(self.idle_timeout, self.max_idle)),
         }))
     }
@@ -128,6 +128,16 @@ impl HttpClient {
     /// Settings to change first.
     pub fn builder() -> Builder {
         Builder::default()
+    }
+
+    /// A client of the same origin with connections of its own: one for each core.
+    #[must_use]
+    pub fn sibling(&self) -> Self {
+        Self(Arc::new(Shared {
+            connector: Arc::clone(&self.0.connector),
+            host: self.0.host.clone(),
+            pool: Arc::new(self.0.pool.sibling()),
+        }))
     }
 
     /// How many connections lie unused.

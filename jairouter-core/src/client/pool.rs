@@ -32,6 +32,11 @@ impl Pool {
         Self { idle: Mutex::default(), idle_timeout, max_idle, swept: AtomicBool::new(false) }
     }
 
+    /// An empty pool with the same settings.
+    pub(super) fn sibling(&self) -> Self {
+        Self::new(self.idle_timeout, self.max_idle)
+    }
+
     /// The connection used last that is still good.
     pub(super) fn take(&self) -> Option<Live> {
         let now = Instant::now();

@@ -129,6 +129,17 @@ impl<B, C> Upstream<B, C> {
         self.edit(|settings| settings.forward = names.into_iter().collect())
     }
 
+    /// The same instance through another client, such as one whose connections belong to another
+    /// core.
+    #[must_use]
+    pub fn map_client<D>(&self, client: impl FnOnce(&C) -> D) -> Upstream<B, D> {
+        Upstream {
+            backend: Arc::clone(&self.backend),
+            settings: Arc::clone(&self.settings),
+            client: client(&self.client),
+        }
+    }
+
     /// Copies the settings only if a clone of this instance holds them too.
     fn edit(mut self, edit: impl FnOnce(&mut Settings)) -> Self {
         edit(Arc::make_mut(&mut self.settings));

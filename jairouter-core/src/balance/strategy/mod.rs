@@ -88,7 +88,7 @@ impl<'a> Candidates<'a> {
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+pub(crate) mod tests {
     use std::net::IpAddr;
     use std::num::NonZeroU16;
 

@@ -1,0 +1,317 @@
+//! [`ObserveLayer`]: someone is told the story of each request, to the end of its body.
+//!
+//! ```
+//! use jairouter_core::observe::{Exchange, ObserveLayer};
+//! use tower::ServiceBuilder;
+//!
+//! let log = ObserveLayer::new(|exchange: &Exchange| {
+//!     println!("{} {} {:?}", exchange.model, exchange.status, exchange.total);
+//! });
+//! let stack = ServiceBuilder::new().layer(log);
+//! ```
+//!
+//! Use it outermost for the story as the caller saw it, and around one instance for its part.
+
+use std::fmt;
+use std::net::IpAddr;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{HeaderMap, Response, StatusCode, response};
+use http_body::Body as HttpBody;
+use pin_project_lite::pin_project;
+use tokio::time::Instant;
+use tower::{Layer, Service};
+
+use crate::body::{BodyGuard, End, GuardedBody};
+use crate::endpoint::Endpoint;
+use crate::error::{Error, Kind};
+use crate::request::InferenceRequest;
+
+/// Someone who is told the story of each request.
+///
+/// `()` listens to nothing and costs nothing. A closure of `&`[`Exchange`] is told once, at the end.
+pub trait Observe {
+    /// The story of one request, as it goes on.
+    type Record: Record;
+
+    /// A request has come.
+    fn begin(&self, request: &InferenceRequest) -> Self::Record;
+}
+
+/// The story of one request. Its [`end`](BodyGuard::end) is told exactly once: with the body's end,
+/// with an error, or when the caller leaves.
+pub trait Record: BodyGuard {
+    /// The answer is committed, or there will be none.
+    fn answered(&mut self, answer: Result<&response::Parts, &Error>) {
+        let _ = answer;
+    }
+}
+
+impl Observe for () {
+    type Record = ();
+
+    fn begin(&self, _: &InferenceRequest) {}
+}
+
+impl Record for () {}
+
+impl BodyGuard for () {
+    fn end(self, _: End) {}
+}
+
+/// A request that is over.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Exchange {
+    /// What was asked.
+    pub endpoint: Endpoint,
+    /// The model the caller named.
+    pub model: Box<str>,
+    /// Whether a stream was asked for.
+    pub stream: bool,
+    /// The caller's address.
+    pub client: Option<IpAddr>,
+    /// The request's id.
+    pub request_id: Option<Box<str>>,
+    /// The instance that answered, as it is called.
+    pub instance: Option<Box<str>>,
+    /// The status of the answer; 499 if the caller left before it.
+    pub status: StatusCode,
+    /// The kind of the error, if it was one.
+    pub error: Option<Kind>,
+    /// From the request to the commit point: for a stream, to its first token.
+    pub first: Option<Duration>,
+    /// From the request to the end of the body.
+    pub total: Duration,
+    /// How many bytes of the body were passed on.
+    pub bytes: u64,
+    /// How it ended.
+    pub end: End,
+}
+
+impl<F: Fn(&Exchange) + Clone> Observe for F {
+    type Record = Recording<F>;
+
+    fn begin(&self, request: &InferenceRequest) -> Recording<F> {
+        // Copied: a slice would keep the whole payload for as long as the stream lasts.
+        let exchange = Exchange {
+            endpoint: request.endpoint,
+            model: (*request.model).into(),
+            stream: request.stream,
+            client: request.client,
+            request_id: text(&request.headers, "x-request-id"),
+            instance: None,
+            status: StatusCode::from_u16(499).unwrap_or_default(),
+            error: None,
+            first: None,
+            total: Duration::ZERO,
+            bytes: 0,
+            end: End::Abandoned,
+        };
+        Recording { told: self.clone(), exchange: Box::new(exchange), start: Instant::now() }
+    }
+}
+
+/// The record of a closure.
+#[derive(Debug)]
+pub struct Recording<F> {
+    told: F,
+    exchange: Box<Exchange>,
+    start: Instant,
+}
+
+impl<F: Fn(&Exchange)> Record for Recording<F> {
+    fn answered(&mut self, answer: Result<&response::Parts, &Error>) {
+        self.exchange.first = Some(self.start.elapsed());
+        match answer {
+            Ok(parts) => {
+                self.exchange.status = parts.status;
+                self.exchange.instance = text(&parts.headers, "x-jairouter-instance");
+            }
+            Err(error) => {
+                self.exchange.status = error.status();
+                self.exchange.error = Some(error.kind());
+            }
+        }
+    }
+}
+
+impl<F: Fn(&Exchange)> BodyGuard for Recording<F> {
+    fn data(&mut self, len: usize) {
+        self.exchange.bytes += len as u64;
+    }
+
+    fn end(mut self, end: End) {
+        self.exchange.total = self.start.elapsed();
+        self.exchange.end = end;
+        if let End::Broken(kind) = end {
+            self.exchange.error = Some(kind);
+        }
+        (self.told)(&self.exchange);
+    }
+}
+
+fn text(headers: &HeaderMap, name: &str) -> Option<Box<str>> {
+    headers.get(name)?.to_str().ok().map(Into::into)
+}
+
+/// Has every request observed.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct ObserveLayer<O>(O);
+
+impl<O: Observe> ObserveLayer<O> {
+    /// Tells this observer.
+    pub const fn new(observer: O) -> Self {
+        Self(observer)
+    }
+}
+
+impl<O: Clone, S> Layer<S> for ObserveLayer<O> {
+    type Service = Observed<O, S>;
+
+    fn layer(&self, inner: S) -> Self::Service {
+        Observed { observer: self.0.clone(), inner }
+    }
+}
+
+/// A service whose requests are observed.
+#[derive(Debug, Clone)]
+pub struct Observed<O, S> {
+    observer: O,
+    inner: S,
+}
+
+impl<O, S> Observed<O, S> {
+    /// The service inside.
+    pub fn get_ref(&self) -> &S {
+        &self.inner
+    }
+}
+
+impl<O, S, B> Service<InferenceRequest> for Observed<O, S>
+where
+    O: Observe,
+    S: Service<InferenceRequest, Response = Response<B>, Error = Error>,
+    B: HttpBody<Data = Bytes, Error = Error>,
+{
+    type Response = Response<GuardedBody<B, O::Record>>;
+    type Error = Error;
+    type Future = ResponseFuture<S::Future, O::Record>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, request: InferenceRequest) -> Self::Future {
+        let record = self.observer.begin(&request);
+        ResponseFuture { inner: self.inner.call(request), record: Some(record) }
+    }
+}
+
+pin_project! {
+    /// Future of [`Observed`].
+    pub struct ResponseFuture<F, R: Record> {
+        #[pin]
+        inner: F,
+        record: Option<R>,
+    }
+
+    impl<F, R: Record> PinnedDrop for ResponseFuture<F, R> {
+        fn drop(this: Pin<&mut Self>) {
+            if let Some(record) = this.project().record.take() {
+                record.end(End::Abandoned);
+            }
+        }
+    }
+}
+
+impl<F, R, B> Future for ResponseFuture<F, R>
+where
+    F: Future<Output = Result<Response<B>, Error>>,
+    R: Record,
+    B: HttpBody<Data = Bytes, Error = Error>,
+{
+    type Output = Result<Response<GuardedBody<B, R>>, Error>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.project();
+        let outcome = ready!(this.inner.poll(cx));
+        let mut record = this.record.take().expect("polled after completion");
+        Poll::Ready(match outcome {
+            Ok(response) => {
+                let (parts, body) = response.into_parts();
+                record.answered(Ok(&parts));
+                Ok(Response::from_parts(parts, GuardedBody::new(body, record)))
+            }
+            Err(error) => {
+                record.answered(Err(&error));
+                record.end(End::Broken(error.kind()));
+                Err(error)
+            }
+        })
+    }
+}
+
+impl<F, R: Record> fmt::Debug for ResponseFuture<F, R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ResponseFuture").finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use http_body_util::BodyExt;
+    use tower::{ServiceExt, service_fn};
+
+    use super::*;
+    use crate::balance::tests_support::request;
+    use crate::body::Body;
+
+    type Story = (u16, Option<Kind>, u64, End);
+
+    fn observed() -> (ObserveLayer<impl Fn(&Exchange) + Clone>, Arc<Mutex<Vec<Story>>>) {
+        let stories = Arc::new(Mutex::new(Vec::new()));
+        let told = Arc::clone(&stories);
+        let layer = ObserveLayer::new(move |exchange: &Exchange| {
+            let story = (exchange.status.as_u16(), exchange.error, exchange.bytes, exchange.end);
+            told.lock().unwrap().push(story);
+        });
+        (layer, stories)
+    }
+
+    #[tokio::test]
+    async fn a_story_ends_with_the_body() {
+        let (layer, stories) = observed();
+        let inner = service_fn(async |_| Ok::<_, Error>(Response::new(Body::from("four"))));
+        let answer = layer.layer(inner).oneshot(request()).await.unwrap();
+        assert!(stories.lock().unwrap().is_empty());
+        answer.into_body().collect().await.unwrap();
+        assert_eq!(*stories.lock().unwrap(), [(200, None, 4, End::Complete)]);
+    }
+
+    #[tokio::test]
+    async fn an_error_is_a_story_too() {
+        let (layer, stories) = observed();
+        let error = async |_| Err::<Response<Body>, _>(Error::new(Kind::NoModel, "x"));
+        layer.layer(service_fn(error)).oneshot(request()).await.unwrap_err();
+        let expected = (404, Some(Kind::NoModel), 0, End::Broken(Kind::NoModel));
+        assert_eq!(*stories.lock().unwrap(), [expected]);
+    }
+
+    #[tokio::test]
+    async fn a_caller_that_leaves_before_the_answer_is_told_as_499() {
+        let (layer, stories) = observed();
+        let silent = service_fn(|_| std::future::pending::<Result<Response<Body>, Error>>());
+        drop(layer.layer(silent).oneshot(request()));
+        assert!(stories.lock().unwrap().is_empty(), "it was never sent");
+        let (layer, stories) = observed();
+        let mut service = layer.layer(silent);
+        drop(service.call(request()));
+        assert_eq!(*stories.lock().unwrap(), [(499, None, 0, End::Abandoned)]);
+    }
+}

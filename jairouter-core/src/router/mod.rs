@@ -1,0 +1,172 @@
+//! [`Router`]: the standard stack as one service, and the parts it is made of.
+//!
+//! ```text
+//! EndpointRouter   endpoint → service
+//!   ModelRouter    model → its instances
+//!     LoadBalance  one of them, and another if it fails
+//!       Upstream   encode, send, decode
+//! ```
+//!
+//! ```
+//! use std::borrow::Cow;
+//! use jairouter_core::balance::{Instance, LeastConnections};
+//! use jairouter_core::client::HttpClient;
+//! use jairouter_core::router::{Group, Router};
+//! use jairouter_core::upstream::{Target, Upstream};
+//! use jairouter_core::{Backend, Route, ServiceType};
+//!
+//! # struct Normal;
+//! # impl Backend for Normal {
+//! #     fn name(&self) -> &'static str { "normal" }
+//! #     fn path(&self, route: &Route<'_>) -> Option<Cow<'static, str>> {
+//! #         Some(route.endpoint.path().into())
+//! #     }
+//! # }
+//! let mut chat = Group::new(LeastConnections::new());
+//! for url in ["http://10.0.0.1:8000", "http://10.0.0.2:8000"] {
+//!     let target: Target = url.parse()?;
+//!     let client = HttpClient::new(target.authority().clone());
+//!     let upstream = Upstream::new(Normal, target, client);
+//!     chat = chat.instance("qwen3", Instance::new(url, upstream));
+//! }
+//! let router = Router::builder().service(ServiceType::Chat, chat).build();
+//! assert_eq!(router.models().collect::<Vec<_>>(), [(ServiceType::Chat, "qwen3")]);
+//! # Ok::<(), jairouter_core::upstream::InvalidTarget>(())
+//! ```
+
+mod builder;
+mod endpoint;
+mod model;
+mod routed;
+
+use std::fmt;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body_util::Full;
+use tower::Service;
+
+pub use builder::{Builder, Group};
+pub use endpoint::EndpointRouter;
+pub use model::ModelRouter;
+pub use routed::Routed;
+
+use crate::backend::Backend;
+use crate::balance::{InFlight, InstanceState, LoadBalance};
+use crate::body::{Body, GuardedBody};
+use crate::endpoint::ServiceType;
+use crate::error::Error;
+use crate::request::InferenceRequest;
+use crate::upstream::{Upstream, UpstreamBody};
+
+type Models<B, C> = ModelRouter<LoadBalance<Upstream<B, C>>>;
+
+/// The standard stack, a service generic over the [`Backend`] and the HTTP client.
+///
+/// Cloning is a reference count. A program that picks frameworks at run time uses
+/// `Router<Arc<dyn Backend>, _>`.
+///
+/// # Errors
+///
+/// Those of its parts: [`EndpointRouter`], [`ModelRouter`], [`LoadBalance`] and [`Upstream`].
+pub struct Router<B, C>(EndpointRouter<Models<B, C>>);
+
+impl<B, C> Router<B, C> {
+    /// A router to be filled.
+    pub fn builder() -> Builder<B, C> {
+        Builder::new()
+    }
+
+    /// The models and the services they are found in.
+    pub fn models(&self) -> impl Iterator<Item = (ServiceType, &str)> {
+        self.0.services().flat_map(|(service_type, models)| {
+            models.models().map(move |(name, _)| (service_type, name))
+        })
+    }
+
+    /// What the balancers know of every instance.
+    pub fn instances(&self) -> impl Iterator<Item = &Arc<InstanceState>> {
+        let models = self.0.services().flat_map(|(_, models)| models.models());
+        models.flat_map(|(_, balance)| balance.instances())
+    }
+
+    /// The same router with other clients, such as ones whose connections belong to another core.
+    /// Both decide as one: see [`LoadBalance::map`].
+    #[must_use]
+    pub fn map_clients<D>(&self, mut client: impl FnMut(&C) -> D) -> Router<B, D> {
+        let services: Vec<_> = self
+            .0
+            .services()
+            .map(|(service_type, models)| {
+                let models: Vec<_> = models
+                    .models()
+                    .map(|(name, balance)| {
+                        let balance = balance.map(|upstream| upstream.map_client(&mut client));
+                        (name.into(), balance)
+                    })
+                    .collect();
+                (service_type, ModelRouter::new(models))
+            })
+            .collect();
+        Router(EndpointRouter::new(services))
+    }
+}
+
+impl<B, C, R> Service<InferenceRequest> for Router<B, C>
+where
+    B: Backend + 'static,
+    C: Service<Request<Full<Bytes>>, Response = Response<R>> + Clone + Send + 'static,
+    C::Error: Into<Error>,
+    C::Future: Send,
+    R: Into<Body> + 'static,
+{
+    type Response = Response<GuardedBody<UpstreamBody, InFlight>>;
+    type Error = Error;
+    type Future = Routed<Models<B, C>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: InferenceRequest) -> Self::Future {
+        self.0.call(request)
+    }
+}
+
+impl<B, C> Clone for Router<B, C> {
+    fn clone(&self) -> Self {
+        Self(self.0.clone())
+    }
+}
+
+impl<B, C> fmt::Debug for Router<B, C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Router").field(&self.0).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tower::{ServiceExt, service_fn};
+
+    use super::*;
+    use crate::balance::tests_support::request;
+    use crate::error::Kind;
+
+    #[tokio::test]
+    async fn an_unknown_model_is_404_whatever_else_is_served() {
+        let named = |name: &'static str| {
+            let answer = move |_| async move { Ok::<_, Error>(Response::new(Body::from(name))) };
+            (name.into(), service_fn(answer))
+        };
+        let models = ModelRouter::new([named("m"), named("n")]);
+        assert_eq!(models.clone().oneshot(request()).await.unwrap().status(), 200);
+        let other = request().with_model("other");
+        let error = models.clone().oneshot(other).await.unwrap_err();
+        assert_eq!((error.kind(), error.param()), (Kind::NoModel, Some("model")));
+        let router = EndpointRouter::new([(ServiceType::Embedding, models)]);
+        assert_eq!(router.oneshot(request()).await.unwrap_err().kind(), Kind::NoModel);
+    }
+}

@@ -1,0 +1,66 @@
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use tower::Service;
+
+use super::routed::Routed;
+use crate::error::{Error, Kind};
+use crate::request::InferenceRequest;
+
+/// Sends each request to the service of the model it names. Names are compared exactly.
+///
+/// # Errors
+///
+/// [`Kind::NoModel`] for any other name.
+pub struct ModelRouter<S> {
+    models: Arc<HashMap<Box<str>, S>>,
+}
+
+impl<S> ModelRouter<S> {
+    /// Routes to these services; of two of one name the last counts.
+    pub fn new(models: impl IntoIterator<Item = (Box<str>, S)>) -> Self {
+        Self { models: Arc::new(models.into_iter().collect()) }
+    }
+
+    /// The models and their services, in no particular order.
+    pub fn models(&self) -> impl Iterator<Item = (&str, &S)> {
+        self.models.iter().map(|(name, service)| (&**name, service))
+    }
+}
+
+impl<S> Service<InferenceRequest> for ModelRouter<S>
+where
+    S: Service<InferenceRequest, Error = Error> + Clone,
+{
+    type Response = S::Response;
+    type Error = Error;
+    type Future = Routed<S>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: InferenceRequest) -> Self::Future {
+        match self.models.get(&*request.model) {
+            Some(service) => Routed::chosen(service.clone(), request),
+            None => {
+                let message = format!("the model '{}' does not exist", request.model);
+                Routed::refused(Error::new(Kind::NoModel, message).with_param("model"))
+            }
+        }
+    }
+}
+
+impl<S> Clone for ModelRouter<S> {
+    fn clone(&self) -> Self {
+        Self { models: Arc::clone(&self.models) }
+    }
+}
+
+impl<S> fmt::Debug for ModelRouter<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.models.keys()).finish()
+    }
+}
