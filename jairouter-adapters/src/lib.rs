@@ -1,1 +1,100 @@
-//! .
+//! Every way of speaking to an engine, behind one feature each, and found by name at run time.
+//!
+//! ```
+//! let backend = jairouter_adapters::by_name("vLLM").expect("it is in `all`");
+//! assert_eq!(backend.name(), "vllm");
+//! assert!(jairouter_adapters::by_name("gpt").is_none());
+//! ```
+
+#[cfg(feature = "ollama")]
+pub use jairouter_ollama as ollama;
+#[cfg(feature = "openai")]
+pub use jairouter_openai as openai;
+#[cfg(feature = "simulated")]
+pub use jairouter_simulated as simulated;
+
+use std::sync::Arc;
+
+use jairouter_core::Backend;
+
+/// The adapters there are, by the names configuration gives them.
+pub const NAMES: &[&str] = &[
+    #[cfg(feature = "openai")]
+    "normal",
+    #[cfg(feature = "openai")]
+    "gpustack",
+    #[cfg(feature = "openai")]
+    "llamacpp",
+    #[cfg(feature = "openai")]
+    "localai",
+    #[cfg(feature = "ollama")]
+    "ollama",
+    #[cfg(feature = "openai")]
+    "sglang",
+    #[cfg(feature = "simulated")]
+    "simulated",
+    #[cfg(feature = "openai")]
+    "vllm",
+    #[cfg(feature = "openai")]
+    "xinference",
+];
+
+/// The backend of this name, however it is written: case, `-`, `_`, `.` and spaces do not count.
+pub fn by_name(name: &str) -> Option<Arc<dyn Backend>> {
+    let name: String = name
+        .chars()
+        .filter(|c| !matches!(c, '-' | '_' | '.' | ' '))
+        .flat_map(char::to_lowercase)
+        .collect();
+    match name.as_str() {
+        #[cfg(feature = "ollama")]
+        "ollama" => Some(Arc::new(jairouter_ollama::Ollama::new())),
+        #[cfg(feature = "openai")]
+        other => Some(Arc::new(jairouter_openai::OpenAi::dialect(dialect(other)?))),
+        #[cfg(not(feature = "openai"))]
+        _ => None,
+    }
+}
+
+#[cfg(feature = "openai")]
+fn dialect(name: &str) -> Option<jairouter_openai::Dialect> {
+    use jairouter_openai::Dialect;
+    Some(match name {
+        "normal" | "openai" | "openaicompatible" => Dialect::Normal,
+        "gpustack" => Dialect::GpuStack,
+        "llamacpp" | "llama" => Dialect::LlamaCpp,
+        "localai" => Dialect::LocalAi,
+        "sglang" => Dialect::SgLang,
+        #[cfg(feature = "simulated")]
+        "simulated" => Dialect::Simulated,
+        "vllm" => Dialect::Vllm,
+        "xinference" => Dialect::Xinference,
+        _ => return None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_listed_name_is_found_and_is_the_backend_s_own() {
+        for name in NAMES {
+            assert_eq!(by_name(name).map(|backend| backend.name()), Some(*name), "{name}");
+        }
+    }
+
+    #[test]
+    #[cfg(feature = "openai")]
+    fn a_name_is_found_however_people_write_it() {
+        for (written, name) in [
+            ("OpenAI-compatible", "normal"),
+            ("GPUStack", "gpustack"),
+            ("llama.cpp", "llamacpp"),
+            ("Local_AI", "localai"),
+        ] {
+            assert_eq!(by_name(written).unwrap().name(), name, "{written}");
+        }
+        assert!(by_name("").is_none());
+    }
+}

@@ -1,1 +1,148 @@
-//! .
+//! [`OpenAi`]: anything that speaks OpenAI's API, passed through byte for byte.
+//!
+//! ```
+//! use jairouter_core::{Backend, Endpoint, Route};
+//! use jairouter_openai::{Dialect, OpenAi};
+//!
+//! let chat = Route::new(Endpoint::ChatCompletions, "qwen3", true);
+//! assert_eq!(OpenAi::new().path(&chat).as_deref(), Some("/v1/chat/completions"));
+//!
+//! let vllm = OpenAi::dialect(Dialect::Vllm);
+//! assert_eq!(vllm.name(), "vllm");
+//! let speech = Route::new(Endpoint::Speech, "qwen3", false);
+//! assert_eq!(vllm.path(&speech), None, "vLLM does not speak");
+//! ```
+
+use std::borrow::Cow;
+
+use jairouter_core::{Backend, Endpoint, Route};
+
+/// A framework that is compatible with OpenAI's API: requests and answers pass untouched.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct OpenAi {
+    dialect: Dialect,
+}
+
+impl OpenAi {
+    /// Anything compatible, of which nothing else is known: `adapter: normal`.
+    pub const fn new() -> Self {
+        Self { dialect: Dialect::Normal }
+    }
+
+    /// A framework whose name, health path and missing endpoints are known.
+    pub const fn dialect(dialect: Dialect) -> Self {
+        Self { dialect }
+    }
+}
+
+/// The compatible frameworks of the field. What they add to the API passes as it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[non_exhaustive]
+pub enum Dialect {
+    /// Any.
+    #[default]
+    Normal,
+    /// GPUStack, since 2.0. Older servers have their paths below `/v1-openai`: give the instance's
+    /// `path` for those.
+    GpuStack,
+    /// llama.cpp's server.
+    LlamaCpp,
+    /// LocalAI.
+    LocalAi,
+    /// SGLang.
+    SgLang,
+    /// The simulated engine of this project.
+    Simulated,
+    /// vLLM.
+    Vllm,
+    /// Xinference.
+    Xinference,
+}
+
+impl Dialect {
+    /// Every dialect.
+    pub const ALL: [Self; 8] = [
+        Self::Normal,
+        Self::GpuStack,
+        Self::LlamaCpp,
+        Self::LocalAi,
+        Self::SgLang,
+        Self::Simulated,
+        Self::Vllm,
+        Self::Xinference,
+    ];
+
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Normal => "normal",
+            Self::GpuStack => "gpustack",
+            Self::LlamaCpp => "llamacpp",
+            Self::LocalAi => "localai",
+            Self::SgLang => "sglang",
+            Self::Simulated => "simulated",
+            Self::Vllm => "vllm",
+            Self::Xinference => "xinference",
+        }
+    }
+
+    const fn health(self) -> &'static str {
+        match self {
+            // The API has no health path of its own; listing models runs no inference.
+            Self::Normal => "/v1/models",
+            Self::GpuStack | Self::LocalAi => "/readyz",
+            Self::LlamaCpp | Self::SgLang | Self::Simulated | Self::Vllm => "/health",
+            Self::Xinference => "/status",
+        }
+    }
+
+    /// The endpoints the framework does not have.
+    const fn lacks(self) -> &'static [Endpoint] {
+        use Endpoint::{
+            ImageEdits, ImageGenerations, Rerank, Speech, Transcriptions, Translations,
+        };
+        match self {
+            Self::Normal | Self::GpuStack | Self::Xinference => &[],
+            Self::Vllm => &[Speech, ImageGenerations, ImageEdits],
+            Self::SgLang | Self::LlamaCpp => {
+                &[Speech, Translations, ImageGenerations, ImageEdits]
+            }
+            Self::LocalAi => &[Translations, ImageEdits],
+            Self::Simulated => {
+                &[Rerank, Speech, Transcriptions, Translations, ImageGenerations, ImageEdits]
+            }
+        }
+    }
+}
+
+impl Backend for OpenAi {
+    fn name(&self) -> &'static str {
+        self.dialect.name()
+    }
+
+    fn path(&self, route: &Route<'_>) -> Option<Cow<'static, str>> {
+        let lacks = self.dialect.lacks().contains(&route.endpoint);
+        (!lacks).then(|| route.endpoint.path().into())
+    }
+
+    fn health(&self) -> Cow<'static, str> {
+        self.dialect.health().into()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_dialect_chats_completes_and_embeds_where_openai_does() {
+        for dialect in Dialect::ALL {
+            let backend = OpenAi::dialect(dialect);
+            for endpoint in
+                [Endpoint::ChatCompletions, Endpoint::Completions, Endpoint::Embeddings]
+            {
+                let path = backend.path(&Route::new(endpoint, "m", false));
+                assert_eq!(path.as_deref(), Some(endpoint.path()), "{dialect:?}");
+            }
+        }
+    }
+}
