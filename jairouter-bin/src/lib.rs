@@ -1,1 +1,12 @@
-//! .
+//! What the program `jairouter` is made of: YAML, sockets and logs around the library's stack.
+
+pub mod app;
+pub mod cli;
+pub mod config;
+pub mod discover;
+mod greeting;
+pub mod local;
+pub mod log;
+pub mod server;
+pub mod stack;
+pub mod transport;

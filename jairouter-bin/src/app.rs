@@ -1,0 +1,126 @@
+//! The program: read what was asked for, build the stack, serve it, say so.
+
+use std::fmt::Write as _;
+use std::io::{self, Write as _};
+use std::net::SocketAddr;
+use std::num::NonZeroUsize;
+use std::path::Path;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::thread;
+
+use crate::cli::{Cli, Command};
+use crate::config::{self, Config};
+use crate::{discover, greeting, local, log, server, stack};
+
+/// How many ports above the usual one are tried where no configuration names one.
+const SPARE_PORTS: u16 = 10;
+
+/// Runs the program and returns how it ended: 0 if it did what it was asked.
+pub fn run(cli: &Cli) -> ExitCode {
+    let outcome = match (&cli.command, &cli.config) {
+        (Some(Command::Check { config }), _) => check(config),
+        (None, Some(config)) => load(config).and_then(|config| serve(&config, &greeting::of_file)),
+        (None, None) => serve_local(),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(text) => {
+            // Nobody is left to tell if standard error is gone.
+            let _ = writeln!(io::stderr(), "{}", text.trim_end());
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn check(path: &Path) -> Result<(), String> {
+    let config = load(path)?;
+    let mut text = format!("{}: OK\n", path.display());
+    text.push_str(&greeting::services(&config));
+    text.push_str(&greeting::inactive(&config));
+    say(&text)
+}
+
+/// The configuration in this file, or every error in it.
+fn load(path: &Path) -> Result<Config, String> {
+    let text = config::read(path)
+        .map_err(|error| format!("{}: the file cannot be read: {error}", path.display()))?;
+    config::load(&text, &|name| std::env::var(name).ok()).map_err(|errors| {
+        let mut text = String::new();
+        for error in &errors {
+            // Memory does not refuse a write.
+            let _ = writeln!(text, "{}:{error}", path.display());
+        }
+        let count = errors.len();
+        let _ = write!(text, "{count} error{} found", if count == 1 { "" } else { "s" });
+        text
+    })
+}
+
+/// Serves what runs on this machine, or the simulated engine.
+fn serve_local() -> Result<(), String> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let found = runtime.map_err(|error| error.to_string())?.block_on(discover::engines());
+    let config = local::config(&found)?;
+    serve(&config, &move |address, _| greeting::of_machine(address, &found))
+}
+
+fn serve(config: &Config, greeting: &dyn Fn(SocketAddr, &Config) -> String) -> Result<(), String> {
+    let _log = log::init(&config.server.log);
+    let router = stack::router(config)?;
+    let status = Arc::new(server::Status::new(router.instances().cloned().collect()));
+    let app = stack::gateway(router, config);
+    let cores = thread::available_parallelism().map_or(1, NonZeroUsize::get);
+    let workers = config.server.workers.map_or(cores, NonZeroUsize::get);
+    let listeners = listen(config, workers)?;
+    let address = server::reachable(listeners.address());
+    say(&greeting(address, config))?;
+    for section in &config.inactive {
+        tracing::warn!(
+            path = section.path,
+            line = section.line,
+            "not active yet: {}",
+            section.what
+        );
+    }
+    tracing::info!(%address, workers, "listening");
+    let settings = server::Settings {
+        header_timeout: config.server.header_timeout,
+        write_timeout: config.server.write_timeout,
+        drain_timeout: config.server.drain_timeout,
+        trusted_proxies: config.server.trusted_proxies.clone(),
+        max_connections: config.server.max_connections.unwrap_or(usize::MAX),
+    };
+    server::run(listeners, settings, status, || stack::sibling(&app))
+        .map_err(|error| format!("the server failed: {error}"))?;
+    tracing::info!("stopped");
+    Ok(())
+}
+
+fn listen(config: &Config, workers: usize) -> Result<server::Listeners, String> {
+    let (address, port) = (config.server.address, config.server.port);
+    // The usual port is also that of engines found here, and nobody asked for it by name.
+    let ports = port..=if config.from_file { port } else { port.saturating_add(SPARE_PORTS) };
+    let mut last = None;
+    for port in ports {
+        match server::Listeners::bind(SocketAddr::new(address, port), workers) {
+            Ok(listeners) => return Ok(listeners),
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse => last = Some(error),
+            Err(error) => return Err(format!("cannot listen on {address} port {port}: {error}")),
+        }
+    }
+    let hint = "another program listens there; set server.port to a free one, or 0 for any";
+    let reason = last.map_or(String::new(), |error| format!(": {error}"));
+    Err(format!("cannot listen on {address} port {port}{reason} ({hint})"))
+}
+
+/// Prints for people. Whoever started the program in the background may have closed this.
+fn say(text: &str) -> Result<(), String> {
+    let mut out = io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            Err(format!("cannot write to standard output: {error}"))
+        }
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,28 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand};
+
+/// An OpenAI-compatible gateway in front of the inference engines you run.
+#[derive(Debug, Parser)]
+#[command(name = "jairouter", version, about, args_conflicts_with_subcommands = true)]
+pub struct Cli {
+    /// The configuration, in YAML. Without one, the engines on this machine's usual ports are
+    /// served, or a simulated one if there is none.
+    pub config: Option<PathBuf>,
+
+    /// What to do instead of serving.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+}
+
+/// What to do instead of serving.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Check a configuration: say OK, or every error with its line.
+    Check {
+        /// The configuration, in YAML.
+        config: PathBuf,
+    },
+}

@@ -1,0 +1,213 @@
+//! `instances`.
+
+use std::collections::HashSet;
+use std::num::NonZeroU16;
+
+use http::{HeaderMap, HeaderName, HeaderValue};
+use jairouter_adapters::simulated::Engine;
+use jairouter_core::upstream::Target;
+use jairouter_core::{Endpoint, ServiceType};
+
+use super::model::Level;
+use super::reader::Field;
+use super::sections::path;
+use super::server::set;
+use super::types::Instance;
+use super::value::{flag, whole};
+
+/// Reads the instances of a service. `ids` holds those of every service.
+pub(super) fn instances(
+    field: &Field<'_>,
+    service: ServiceType,
+    level: &Level,
+    ids: &mut HashSet<String>,
+) -> Vec<Instance> {
+    let fields = field.list();
+    if fields.is_empty() {
+        field.error("a service needs at least one instance");
+    }
+    let mut seen = HashSet::new();
+    let mut instances = Vec::new();
+    for field in fields {
+        let Some((mut instance, id)) = instance(&field, service, level) else { continue };
+        let path = instance.path.as_ref().map(|(_, path)| path.clone());
+        if let Some(id) = id {
+            if !ids.insert(id.clone()) {
+                field.error(format!("another instance has the instance-id '{id}'"));
+            }
+            instance.id = id;
+        } else {
+            if !seen.insert((instance.name.clone(), instance.base_url.clone(), path)) {
+                let message = "this instance is given twice: same name, base-url and path; \
+                               give each an instance-id if both are meant";
+                field.error(message);
+            }
+            instance.id = unused(&instance, service, ids);
+        }
+        instances.push(instance);
+    }
+    instances
+}
+
+fn instance(
+    field: &Field<'_>,
+    service: ServiceType,
+    level: &Level,
+) -> Option<(Instance, Option<String>)> {
+    let mut map = field.map()?;
+    let mut level = level.clone();
+    level.read(&mut map);
+    let mut required = |key: &'static str| {
+        let field = map.take(key);
+        if field.is_none() {
+            map.error(format!("this instance has no '{key}'"));
+        }
+        field
+    };
+    let name = required("name").and_then(|field| field.parse(model_name));
+    let base_url = required("base-url");
+    let target = base_url.as_ref().and_then(|field| field.parse(target));
+    let mut path_of = None;
+    set(&mut map, "path", &mut path_of, |text| {
+        path(text).map(|path| Some((endpoint(service, &path), path)))
+    });
+    let mut model = None;
+    set(&mut map, "model", &mut model, |text| model_name(text).map(Some));
+    let mut weight = NonZeroU16::MIN;
+    set(&mut map, "weight", &mut weight, |text| {
+        let weight = whole(text, 1, u16::MAX.into())?;
+        Ok(NonZeroU16::new(weight as u16).unwrap_or(NonZeroU16::MIN))
+    });
+    let status = map.take("status");
+    let active =
+        status.and_then(|field| field.one_of("status", &[("active", true), ("inactive", false)]));
+    let id = map.take("instance-id").and_then(|field| field.parse(instance_id));
+    let headers = map.take("headers").map(|field| headers(&field)).unwrap_or_default();
+    let mut forward_authorization = false;
+    set(&mut map, "forward-authorization", &mut forward_authorization, flag);
+    map.finish();
+
+    let mut instance = Instance::new(&name?, &level.adapter, &target?.1).ok()?;
+    // An engine with a language of its own that is asked at a path of OpenAI's is to be asked in
+    // OpenAI's words: several of the field speak both.
+    let is_openai_path = path_of.as_ref().is_some_and(|(_, path)| path.starts_with("/v1/"));
+    if is_openai_path && instance.adapter == "ollama" {
+        instance.adapter = "normal".into();
+    }
+    instance.path = path_of;
+    instance.model = model;
+    instance.weight = weight;
+    instance.active = active.unwrap_or(true);
+    instance.headers = headers;
+    instance.forward_authorization = forward_authorization;
+    instance.timeouts = level.timeouts;
+    instance.connect_timeout = level.connect_timeout;
+    instance.max_concurrency = level.max_concurrency;
+    Some((instance, id))
+}
+
+/// An id that says where the instance is, and that no other has.
+fn unused(instance: &Instance, service: ServiceType, ids: &mut HashSet<String>) -> String {
+    let plain = instance.id.clone();
+    let path = instance.path.as_ref().map_or("", |(_, path)| path);
+    let candidates =
+        [plain.clone(), format!("{service}/{plain}"), format!("{service}/{plain}{path}")];
+    let numbered = (2..).map(|number| format!("{plain}#{number}"));
+    let free = candidates.into_iter().chain(numbered).find(|id| !ids.contains(id));
+    let id = free.unwrap_or(plain);
+    ids.insert(id.clone());
+    id
+}
+
+/// The endpoint whose path an instance's `path` replaces.
+fn endpoint(service: ServiceType, path: &str) -> Endpoint {
+    match service {
+        ServiceType::Chat
+            if path.ends_with("/completions") && !path.ends_with("chat/completions") =>
+        {
+            Endpoint::Completions
+        }
+        ServiceType::Embedding => Endpoint::Embeddings,
+        ServiceType::Rerank => Endpoint::Rerank,
+        ServiceType::Tts => Endpoint::Speech,
+        ServiceType::Stt if path.ends_with("/translations") => Endpoint::Translations,
+        ServiceType::Stt => Endpoint::Transcriptions,
+        ServiceType::ImgGen => Endpoint::ImageGenerations,
+        ServiceType::ImgEdit => Endpoint::ImageEdits,
+        _ => Endpoint::ChatCompletions,
+    }
+}
+
+/// Where an instance is, and the same as it was written.
+fn target(text: &str) -> Result<(Target, String), String> {
+    let target: Target = text.parse().map_err(|error| format!("'{text}': {error}"))?;
+    match target.scheme() {
+        "http" => {}
+        "https" => return Err("TLS to instances is not supported yet: use http".into()),
+        "simulated" => {
+            text.parse::<Engine>().map_err(|error| format!("'{text}': {error}"))?;
+        }
+        other => return Err(format!("'{other}' is not a scheme for instances: use http")),
+    }
+    Ok((target, text.to_owned()))
+}
+
+/// What the gateway takes as a model's name from callers, too.
+fn model_name(text: &str) -> Result<String, String> {
+    match text.len() {
+        0 => Err("this is empty".into()),
+        1..=256 if text.chars().any(char::is_control) => {
+            Err("this holds control characters".into())
+        }
+        1..=256 => Ok(text.to_owned()),
+        _ => Err("this is longer than 256 bytes".into()),
+    }
+}
+
+fn instance_id(text: &str) -> Result<String, String> {
+    match HeaderValue::from_str(text) {
+        Ok(_) if (1..=128).contains(&text.len()) => Ok(text.to_owned()),
+        _ => Err("an instance-id is 1 to 128 printable ASCII characters".into()),
+    }
+}
+
+/// Headers for requests to an instance. No message repeats a value: it may be a key.
+pub(super) fn headers(field: &Field<'_>) -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    let Some(mut map) = field.map() else { return headers };
+    for (written, field) in map.all() {
+        let name = name(written).map_err(|message| field.error(message)).ok();
+        let value = field.parse(secret);
+        // A key that the environment leaves empty is none.
+        if let (Some(name), Some(value)) = (name, value)
+            && !is_blank(&value)
+        {
+            headers.insert(name, value);
+        }
+    }
+    headers
+}
+
+/// Nothing, or a scheme without its credentials, as in `Bearer ${TOKEN:}`.
+fn is_blank(value: &HeaderValue) -> bool {
+    let value = value.as_bytes().trim_ascii();
+    value.is_empty() || value.eq_ignore_ascii_case(b"bearer")
+}
+
+pub(super) fn name(text: &str) -> Result<HeaderName, String> {
+    let name: HeaderName = text.parse().map_err(|_| format!("'{text}' is not a header's name"))?;
+    match name.as_str() {
+        "host" | "connection" | "content-length" | "transfer-encoding" | "te" | "upgrade"
+        | "trailer" | "keep-alive" | "proxy-connection" => {
+            Err(format!("'{name}' is the connection's own affair and cannot be set"))
+        }
+        _ => Ok(name),
+    }
+}
+
+pub(super) fn secret(text: &str) -> Result<HeaderValue, String> {
+    let mut value = HeaderValue::from_str(text)
+        .map_err(|_| "this header's value holds what a header cannot".to_owned())?;
+    value.set_sensitive(true);
+    Ok(value)
+}

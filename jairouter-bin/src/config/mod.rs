@@ -1,0 +1,122 @@
+//! The configuration: YAML in, a checked and resolved [`Config`] out, or every error in it at once.
+//!
+//! ```
+//! let yaml = r#"
+//! model:
+//!   services:
+//!     chat:
+//!       instances:
+//!         - { name: "qwen3:1.7b", adapter: ollama, base-url: "http://10.0.0.1:11434" }
+//! "#;
+//! let config = jairouter_bin::config::load(yaml, &|_| None).expect("it is right");
+//! assert_eq!(config.services[0].instances[0].id, "qwen3:1.7b@10.0.0.1:11434");
+//!
+//! let wrong = yaml.replace("ollama", "olama");
+//! let errors = jairouter_bin::config::load(&wrong, &|_| None).unwrap_err();
+//! assert!(errors[0].to_string().starts_with("6:"), "the line is named");
+//! ```
+
+mod instance;
+mod model;
+mod node;
+mod reader;
+mod sections;
+mod server;
+mod types;
+mod value;
+
+use std::fmt;
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::Path;
+
+pub use types::{
+    Balance, BalanceKind, Config, Inactive, Instance, Log, LogFormat, Management, Retry, Server,
+    Service,
+};
+
+use reader::Reader;
+
+/// The largest file taken, in bytes.
+const LARGEST: usize = 1 << 20;
+
+/// What is wrong in a configuration, and where.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Diagnostic {
+    /// Counted from 1.
+    pub line: usize,
+    /// Counted from 1.
+    pub column: usize,
+    /// The keys that lead there, as in `model.services.chat.instances[0].base-url`.
+    pub path: String,
+    /// What is wrong, and what would be right.
+    pub message: String,
+}
+
+impl fmt::Display for Diagnostic {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}: ", self.line, self.column)?;
+        if !self.path.is_empty() {
+            write!(f, "{}: ", self.path)?;
+        }
+        f.write_str(&self.message)
+    }
+}
+
+/// Reads a file of at most 1 MiB.
+///
+/// # Errors
+///
+/// If it cannot be read, is longer, or is not UTF-8.
+pub fn read(path: &Path) -> io::Result<String> {
+    let mut text = String::new();
+    File::open(path)?.take(LARGEST as u64 + 1).read_to_string(&mut text)?;
+    match text.len() {
+        0..=LARGEST => Ok(text),
+        _ => Err(io::Error::new(io::ErrorKind::FileTooLarge, "it is larger than 1 MiB")),
+    }
+}
+
+/// Checks and resolves a configuration. `env` looks up environment variables.
+///
+/// # Errors
+///
+/// Everything that is wrong with it, in the order of its lines.
+pub fn load(text: &str, env: &dyn Fn(&str) -> Option<String>) -> Result<Config, Vec<Diagnostic>> {
+    if text.len() > LARGEST {
+        let message = "the configuration is larger than 1 MiB".to_owned();
+        return Err(vec![Diagnostic { line: 1, column: 1, path: String::new(), message }]);
+    }
+    let root = node::parse(text).map_err(|error| vec![error])?;
+    let reader = Reader::new(env);
+    let mut config = Config { from_file: true, ..Config::default() };
+    if let Some(mut map) = reader.root(&root).map() {
+        if let Some(field) = map.take("server") {
+            server::server(&field, &mut config.server);
+        }
+        if let Some(field) = map.take("management") {
+            server::management(&field, &mut config.management);
+        }
+        match map.take("model") {
+            Some(field) => config.services = model::services(&field),
+            None => map.error("there is no 'model', which says what is served"),
+        }
+        // Spring's own sections of the original's file, which do not concern a gateway.
+        for foreign in ["spring", "logging", "springdoc"] {
+            map.ignore(foreign);
+        }
+        map.finish();
+    }
+    let (mut errors, inactive) = reader.done();
+    if errors.is_empty() {
+        config.inactive = inactive;
+        Ok(config)
+    } else {
+        errors.sort_by_key(|error| (error.line, error.column));
+        Err(errors)
+    }
+}
+
+#[cfg(test)]
+mod tests;

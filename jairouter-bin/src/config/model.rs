@@ -1,0 +1,208 @@
+//! `model`: the services, what they inherit, and how they are balanced.
+
+use std::collections::HashSet;
+use std::time::Duration;
+
+use jairouter_core::ServiceType;
+use jairouter_core::balance::HashAlgorithm;
+use jairouter_core::upstream::Timeouts;
+
+use super::instance::instances;
+use super::reader::{Field, Map};
+use super::sections;
+use super::server::set;
+use super::types::{Balance, BalanceKind, Retry, Service};
+use super::value::{self, whole};
+
+/// What each level may say and the one below it inherits.
+#[derive(Debug, Clone)]
+pub(super) struct Level {
+    pub(super) adapter: String,
+    pub(super) timeouts: Timeouts,
+    pub(super) connect_timeout: Duration,
+    pub(super) max_concurrency: Option<u32>,
+    balance: Balance,
+    retry: Retry,
+}
+
+impl Default for Level {
+    fn default() -> Self {
+        Self {
+            adapter: "normal".into(),
+            timeouts: Timeouts::default(),
+            connect_timeout: Duration::from_secs(2),
+            max_concurrency: None,
+            balance: Balance::new(BalanceKind::Random),
+            retry: Retry::default(),
+        }
+    }
+}
+
+impl Level {
+    /// Reads what every level may say.
+    pub(super) fn read(&mut self, map: &mut Map<'_>) {
+        if let Some(field) = map.take("adapter") {
+            let names: Vec<_> = jairouter_adapters::NAMES.iter().map(|name| (*name, ())).collect();
+            if let Some(name) = field.parse(|text| adapter(text, &names)) {
+                self.adapter = name;
+            }
+        }
+        if let Some(field) = map.take("timeouts") {
+            self.timeouts(&field);
+        }
+        if let Some(field) = map.take("concurrency") {
+            self.concurrency(&field);
+        }
+        for (key, section) in [
+            ("rate-limit", sections::rate_limit as fn(&Field<'_>)),
+            ("circuit-breaker", sections::circuit_breaker),
+            ("health-check", sections::health_check),
+        ] {
+            if let Some(field) = map.take(key) {
+                section(&field);
+            }
+        }
+    }
+
+    /// Reads what only the global level and services may say.
+    fn read_wide(&mut self, map: &mut Map<'_>) {
+        if let Some(field) = map.take("load-balance") {
+            // As a whole: what it does not say is the default, not the wider level's.
+            self.balance = balance(&field);
+        }
+        if let Some(field) = map.take("retry") {
+            retry(&field, &mut self.retry);
+        }
+        if let Some(field) = map.take("fallback") {
+            sections::fallback(&field);
+        }
+        self.read(map);
+    }
+
+    fn timeouts(&mut self, field: &Field<'_>) {
+        let Some(mut map) = field.map() else { return };
+        set(&mut map, "connect", &mut self.connect_timeout, value::timeout);
+        set(&mut map, "first-token", &mut self.timeouts.first_token, value::timeout);
+        set(&mut map, "idle", &mut self.timeouts.idle, value::timeout);
+        set(&mut map, "total", &mut self.timeouts.total, value::timeout);
+        map.finish();
+    }
+
+    fn concurrency(&mut self, field: &Field<'_>) {
+        let Some(mut map) = field.map() else { return };
+        set(&mut map, "limit", &mut self.max_concurrency, |text| match text {
+            "unlimited" => Ok(None),
+            text => whole(text, 1, u32::MAX.into()).map(|limit| Some(limit as u32)),
+        });
+        let mut queue = 0;
+        set(&mut map, "queue", &mut queue, |text| whole(text, 0, u32::MAX.into()));
+        if let Some(field) = map.take("queue-timeout") {
+            field.parse(value::timeout);
+        }
+        map.finish();
+        if queue > 0 {
+            field.inactive("requests over the concurrency are refused: there is no queue yet");
+        }
+    }
+}
+
+/// Reads `model`.
+pub(super) fn services(field: &Field<'_>) -> Vec<Service> {
+    let Some(mut map) = field.map() else { return Vec::new() };
+    let mut global = Level::default();
+    global.read_wide(&mut map);
+    if let Some(field) = map.take("adapter-definitions") {
+        sections::adapter_definitions(&field);
+    }
+    let services = match map.take("services") {
+        Some(services) => read_services(&services, &global),
+        None => {
+            map.error("there is no 'services', which says what is served");
+            Vec::new()
+        }
+    };
+    map.finish();
+    services
+}
+
+fn read_services(field: &Field<'_>, global: &Level) -> Vec<Service> {
+    let Some(mut map) = field.map() else { return Vec::new() };
+    let mut services: Vec<Service> = Vec::new();
+    let mut ids = HashSet::new();
+    for (name, field) in map.all() {
+        let Ok(service_type) = name.parse::<ServiceType>() else {
+            let names: Vec<_> = ServiceType::ALL.iter().map(|known| known.as_str()).collect();
+            field.error(super::reader::unknown("service", name, &names));
+            continue;
+        };
+        if services.iter().any(|service| service.service_type == service_type) {
+            field.error(format!("the service '{service_type}' is given twice"));
+            continue;
+        }
+        let Some(mut map) = field.map() else { continue };
+        let mut level = global.clone();
+        level.read_wide(&mut map);
+        let mut service = Service::new(service_type, level.balance);
+        service.retry = level.retry;
+        match map.take("instances") {
+            Some(field) => service.instances = instances(&field, service_type, &level, &mut ids),
+            None => map.error("this service has no 'instances'"),
+        }
+        map.finish();
+        services.push(service);
+    }
+    if services.is_empty() && map.is_empty() {
+        field.error("there is no service here");
+    }
+    services
+}
+
+fn adapter(text: &str, known: &[(&str, ())]) -> Result<String, String> {
+    match jairouter_adapters::by_name(text) {
+        Some(backend) => Ok(backend.name().to_owned()),
+        None => {
+            let names: Vec<_> = known.iter().map(|(name, ())| *name).collect();
+            Err(super::reader::unknown("adapter", text, &names))
+        }
+    }
+}
+
+fn balance(field: &Field<'_>) -> Balance {
+    let mut balance = Balance::new(BalanceKind::Random);
+    let Some(mut map) = field.map() else { return balance };
+    if let Some(field) = map.take("type") {
+        let kinds = BalanceKind::ALL.map(|kind| (kind.as_str(), kind));
+        balance.kind = field.one_of("strategy", &kinds).unwrap_or(balance.kind);
+    }
+    if let Some(field) = map.take("hash-algorithm") {
+        let algorithms = [
+            ("md5", HashAlgorithm::Md5),
+            ("sha1", HashAlgorithm::Sha1),
+            ("sha256", HashAlgorithm::Sha256),
+        ];
+        balance.hash = field.one_of("hash algorithm", &algorithms).unwrap_or(balance.hash);
+    }
+    set(&mut map, "virtual-nodes", &mut balance.virtual_nodes, |text| {
+        whole(text, 1, 100_000).map(|nodes| nodes as u32)
+    });
+    map.finish();
+    balance
+}
+
+fn retry(field: &Field<'_>, retry: &mut Retry) {
+    let Some(mut map) = field.map() else { return };
+    set(&mut map, "max-attempts", &mut retry.max_attempts, |text| {
+        whole(text, 1, 8).map(|attempts| attempts as usize)
+    });
+    set(&mut map, "budget-percent", &mut retry.budget_percent, |text| {
+        whole(text, 0, 100).map(|percent| percent as u32)
+    });
+    if let Some(on) = map.take("on") {
+        let failures = ["unreachable", "broken", "timeout", "failed", "busy"].map(|on| (on, ()));
+        for failure in on.list() {
+            failure.one_of("failure", &failures);
+        }
+        on.inactive("every failure that may be retried is");
+    }
+    map.finish();
+}

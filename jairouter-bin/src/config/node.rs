@@ -1,0 +1,124 @@
+//! The YAML as a tree, with a place for every node.
+
+use saphyr_parser::{Event, Parser, ScalarStyle, Span};
+
+use super::Diagnostic;
+
+/// The deepest nesting taken.
+const DEEPEST: usize = 64;
+
+/// One node.
+#[derive(Debug)]
+pub(super) struct Node {
+    pub(super) line: usize,
+    pub(super) column: usize,
+    pub(super) value: Value,
+}
+
+#[derive(Debug)]
+pub(super) enum Value {
+    Scalar {
+        text: String,
+        /// Written without quotes, so that an empty one, `~` and `null` mean nothing at all.
+        plain: bool,
+    },
+    Sequence(Vec<Node>),
+    /// Keys are scalars; their order is that of the file.
+    Mapping(Vec<(Node, Node)>),
+}
+
+impl Node {
+    fn new(span: Span, value: Value) -> Self {
+        Self { line: span.start.line(), column: span.start.col() + 1, value }
+    }
+
+    /// Whether it says nothing: `key:` without a value.
+    pub(super) fn is_null(&self) -> bool {
+        matches!(&self.value, Value::Scalar { text, plain: true }
+            if matches!(text.as_str(), "" | "~" | "null" | "Null" | "NULL"))
+    }
+}
+
+/// Parses one document. Anchors may be set, and not used: a few lines of aliases can stand for
+/// gigabytes.
+pub(super) fn parse(text: &str) -> Result<Node, Diagnostic> {
+    let mut builder = Builder::default();
+    for event in Parser::new_from_str(text) {
+        let (event, span) = event.map_err(|error| {
+            let marker = *error.marker();
+            fault(marker.line(), marker.col() + 1, format!("this is not YAML: {}", error.info()))
+        })?;
+        builder.take(event, span).map_err(|message| {
+            fault(span.start.line(), span.start.col() + 1, message.to_owned())
+        })?;
+    }
+    builder.root.ok_or_else(|| {
+        let message = "the configuration is empty; the least it needs is \
+                       'model: { services: { chat: { instances: [ … ] } } }'";
+        fault(1, 1, message.to_owned())
+    })
+}
+
+fn fault(line: usize, column: usize, message: String) -> Diagnostic {
+    Diagnostic { line: line.max(1), column, path: String::new(), message }
+}
+
+/// What is open, innermost last. A mapping holds the key whose value is awaited.
+enum Open {
+    Sequence(Span, Vec<Node>),
+    Mapping(Span, Vec<(Node, Node)>, Option<Node>),
+}
+
+#[derive(Default)]
+struct Builder {
+    open: Vec<Open>,
+    root: Option<Node>,
+}
+
+impl Builder {
+    fn take(&mut self, event: Event<'_>, span: Span) -> Result<(), &'static str> {
+        match event {
+            Event::Scalar(text, style, ..) => {
+                let plain = matches!(style, ScalarStyle::Plain);
+                self.add(Node::new(span, Value::Scalar { text: text.into_owned(), plain }))
+            }
+            Event::SequenceStart(..) => self.open(Open::Sequence(span, Vec::new())),
+            Event::MappingStart(..) => self.open(Open::Mapping(span, Vec::new(), None)),
+            Event::SequenceEnd | Event::MappingEnd => match self.open.pop() {
+                Some(Open::Sequence(span, nodes)) => {
+                    self.add(Node::new(span, Value::Sequence(nodes)))
+                }
+                Some(Open::Mapping(span, entries, _)) => {
+                    self.add(Node::new(span, Value::Mapping(entries)))
+                }
+                None => Ok(()),
+            },
+            Event::Alias(_) => Err("aliases (*name) are not taken: write the value out"),
+            Event::DocumentStart(_) if self.root.is_some() => {
+                Err("a second document begins here: a configuration is one")
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn open(&mut self, open: Open) -> Result<(), &'static str> {
+        if self.open.len() == DEEPEST {
+            return Err("this is nested more than 64 levels deep");
+        }
+        self.open.push(open);
+        Ok(())
+    }
+
+    fn add(&mut self, node: Node) -> Result<(), &'static str> {
+        match self.open.last_mut() {
+            None => self.root = Some(node),
+            Some(Open::Sequence(_, nodes)) => nodes.push(node),
+            Some(Open::Mapping(_, entries, key)) => match key.take() {
+                Some(key) => entries.push((key, node)),
+                None if matches!(node.value, Value::Scalar { .. }) => *key = Some(node),
+                None => return Err("a key must be a plain word"),
+            },
+        }
+        Ok(())
+    }
+}

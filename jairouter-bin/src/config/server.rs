@@ -1,0 +1,90 @@
+//! `server` and `management`.
+
+use std::num::NonZeroUsize;
+
+use ipnet::IpNet;
+
+use super::reader::{Field, Map};
+use super::types::{Log, LogFormat, Management, Server};
+use super::value::{self, whole};
+
+pub(super) fn server(field: &Field<'_>, server: &mut Server) {
+    let Some(mut map) = field.map() else { return };
+    listener(&mut map, &mut server.address, &mut server.port);
+    set(&mut map, "max-request-body", &mut server.max_request_body, value::size);
+    set(&mut map, "max-body-memory", &mut server.max_body_memory, value::size);
+    set(&mut map, "header-timeout", &mut server.header_timeout, value::timeout);
+    set(&mut map, "body-timeout", &mut server.body_timeout, value::timeout);
+    set(&mut map, "write-timeout", &mut server.write_timeout, value::timeout);
+    set(&mut map, "drain-timeout", &mut server.drain_timeout, value::duration);
+    set(&mut map, "max-connections", &mut server.max_connections, |text| {
+        whole(text, 1, u64::MAX).map(|count| Some(count as usize))
+    });
+    set(&mut map, "workers", &mut server.workers, |text| {
+        whole(text, 1, 1024).map(|count| NonZeroUsize::new(count as usize))
+    });
+    if let Some(proxies) = map.take("trusted-proxies") {
+        server.trusted_proxies = proxies.list().iter().filter_map(|item| item.parse(net)).collect();
+    }
+    if let Some(field) = map.take("log") {
+        log(&field, &mut server.log);
+    }
+    map.finish();
+}
+
+pub(super) fn management(field: &Field<'_>, management: &mut Management) {
+    let Some(mut map) = field.map() else { return };
+    if let Some(field) = map.take("server")
+        && let Some(mut map) = field.map()
+    {
+        listener(&mut map, &mut management.address, &mut management.port);
+        map.finish();
+        field.inactive("there is no admin listener yet");
+    }
+    // Spring's own, of the original's file.
+    for foreign in ["endpoints", "endpoint", "metrics", "health", "tracing"] {
+        map.ignore(foreign);
+    }
+    map.finish();
+}
+
+fn listener(map: &mut Map<'_>, address: &mut std::net::IpAddr, port: &mut u16) {
+    set(map, "address", address, |text| {
+        let text = if text == "localhost" { "127.0.0.1" } else { text };
+        text.parse().map_err(|_| format!("'{text}' is not an IP address"))
+    });
+    set(map, "port", port, |text| whole(text, 0, u16::MAX.into()).map(|port| port as u16));
+}
+
+fn log(field: &Field<'_>, log: &mut Log) {
+    let Some(mut map) = field.map() else { return };
+    if let Some(field) = map.take("level") {
+        let levels = ["error", "warn", "info", "debug", "trace"].map(|level| (level, level));
+        log.level = field.one_of("log level", &levels).unwrap_or("info").to_owned();
+    }
+    if let Some(field) = map.take("format") {
+        let formats =
+            [("auto", LogFormat::Auto), ("human", LogFormat::Human), ("json", LogFormat::Json)];
+        log.format = field.one_of("log format", &formats).unwrap_or(LogFormat::Auto);
+    }
+    map.finish();
+}
+
+/// Replaces a value if its key is there.
+pub(super) fn set<T>(
+    map: &mut Map<'_>,
+    key: &'static str,
+    value: &mut T,
+    parse: impl FnOnce(&str) -> Result<T, String>,
+) {
+    if let Some(parsed) = map.take(key).and_then(|field| field.parse(parse)) {
+        *value = parsed;
+    }
+}
+
+fn net(text: &str) -> Result<IpNet, String> {
+    let address = || text.parse().ok().map(|address: std::net::IpAddr| address.into());
+    text.parse().ok().or_else(address).ok_or_else(|| {
+        format!("'{text}' is neither an IP address nor a network such as 10.0.0.0/8")
+    })
+}

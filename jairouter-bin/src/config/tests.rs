@@ -1,0 +1,269 @@
+use std::time::Duration;
+
+use super::*;
+
+/// The configuration of the original project's own article, as it stands there.
+const ARTICLE: &str = include_str!("../../tests/article.yaml");
+
+fn env(name: &str) -> Option<String> {
+    match name {
+        "PORT" => Some("9999".into()),
+        "TOKEN" => Some("sk-canary".into()),
+        "EMPTY" => Some(String::new()),
+        "BRACES" => Some("${PORT}".into()),
+        _ => None,
+    }
+}
+
+fn good(text: &str) -> Config {
+    load(text, &env).unwrap_or_else(|errors| panic!("{errors:#?}"))
+}
+
+/// One chat instance with these further lines of its own, and these at the top.
+fn with(instance: &str, top: &str) -> String {
+    format!(
+        "{top}model:\n  services:\n    chat:\n      instances:\n        - name: m\n          \
+         base-url: http://h:1\n{instance}"
+    )
+}
+
+/// The lines and messages of every error.
+fn errors(text: &str) -> Vec<String> {
+    load(text, &env).unwrap_err().iter().map(ToString::to_string).collect()
+}
+
+#[test]
+fn the_article_s_file_loads_unchanged_and_says_what_does_not_act_yet() {
+    let config = good(ARTICLE);
+    let chat = &config.services[0];
+    assert_eq!(chat.balance.kind, BalanceKind::LeastConnections);
+    let instance = &chat.instances[0];
+    assert_eq!((&*instance.name, &*instance.adapter), ("qwen3:1.7B", "gpustack"));
+    assert_eq!(instance.target.to_string(), "http://172.16.30.6:9090");
+    assert_eq!(instance.path.as_ref().unwrap().1, "/v1/chat/completions");
+    let mut lines: Vec<_> = config.inactive.iter().map(|inactive| inactive.line).collect();
+    lines.sort_unstable();
+    assert_eq!(lines, [6, 13, 18]);
+}
+
+#[test]
+fn three_mistakes_are_reported_at_once_each_with_its_line() {
+    let wrong = ARTICLE
+        .replace("type: least-connections", "type: least-conections")
+        .replace("adapter: gpustack\n      rate-limit", "adaptr: gpustack\n      rate-limit")
+        .replace("weight: 1", "weight: 0");
+    let errors = errors(&wrong);
+    assert_eq!(errors.len(), 3, "{errors:#?}");
+    assert!(errors[0].starts_with("24:") && errors[0].contains("'least-connections'"));
+    assert!(errors[1].starts_with("25:") && errors[1].contains("did you mean 'adapter'"));
+    assert!(errors[2].starts_with("31:") && errors[2].contains("instances[0].weight"));
+}
+
+#[test]
+fn each_mistake_is_named_with_its_line() {
+    let table = [
+        // In an instance, whose own lines begin at 7.
+        ("          weight: 70000\n", "", "7:", "65535"),
+        ("          weight: many\n", "", "7:", "whole number"),
+        ("          status: broken\n", "", "7:", "active, inactive"),
+        ("          path: v1/chat\n", "", "7:", "begins with '/'"),
+        ("          path: '/a b'\n", "", "7:", "not a path"),
+        ("          adapter: olama\n", "", "7:", "'ollama'"),
+        ("          wieght: 2\n", "", "7:", "'weight'"),
+        ("          instance-id: \"a\\nb\"\n", "", "7:", "printable"),
+        ("          model: ''\n", "", "7:", "empty"),
+        ("          headers: { 'a b': x }\n", "", "7:", "header's name"),
+        ("          headers: { host: x }\n", "", "7:", "connection's own"),
+        ("          headers: { x-a: \"a\\r\\nx-b: c\" }\n", "", "7:", "a header cannot"),
+        ("          headers: [a]\n", "", "7:", "map"),
+        ("          timeouts: { first-token: 0 }\n", "", "7:", "fail every"),
+        ("          timeouts: { first-token: soon }\n", "", "7:", "500ms"),
+        ("          timeouts: { read: 1s }\n", "", "7:", "first-token"),
+        ("          concurrency: { limit: 0 }\n", "", "7:", "from 1"),
+        ("          rate-limit: { capacity: 0 }\n", "", "7:", "capacity"),
+        ("          rate-limit: { rate: -1 }\n", "", "7:", "above 0"),
+        ("          rate-limit: { rate: .nan }\n", "", "7:", "above 0"),
+        ("          rate-limit: { algorithm: bucket }\n", "", "7:", "token-bucket"),
+        ("          rate-limit: { scope: world }\n", "", "7:", "client-ip"),
+        ("          circuit-breaker: { failure-threshold: 0 }\n", "", "7:", "failure-threshold"),
+        ("          health-check: { path: x }\n", "", "7:", "not a path"),
+        ("          fallback: { enabled: true }\n", "", "7:", "no key"),
+        ("          headers: { a: '${UNSET}' }\n", "", "7:", "UNSET"),
+        ("          headers: { a: '${UNSET' }\n", "", "7:", "no '}'"),
+        ("          weight: 1\n          weight: 2\n", "", "8:", "twice"),
+        ("          instanceId: a\n          instance-id: b\n", "", "8:", "twice"),
+        ("        - name: m\n          base-url: http://h:1\n", "", "7:", "given twice"),
+        ("        - name: x\n", "", "7:", "no 'base-url'"),
+        ("        - base-url: http://h:1\n", "", "7:", "no 'name'"),
+        ("        - { name: x, base-url: h:1 }\n", "", "7:", "scheme"),
+        ("        - { name: x, base-url: 'ftp://h' }\n", "", "7:", "'ftp'"),
+        ("        - { name: x, base-url: 'https://h' }\n", "", "7:", "TLS"),
+        ("        - { name: x, base-url: 'http://u:p@h' }\n", "", "7:", "user name"),
+        ("        - { name: x, base-url: 'http://h?q' }\n", "", "7:", "query"),
+        ("        - { name: x, base-url: 'simulated://h?rate=x' }\n", "", "7:", "rate"),
+        ("        - nothing\n", "", "7:", "map"),
+        ("    video: { instances: [] }\n", "", "7:", "chat"),
+        ("    embedding: {}\n", "", "7:", "no 'instances'"),
+        ("    embedding: { instances: [] }\n", "", "7:", "at least one"),
+        ("    Chat: { instances: [] }\n", "", "7:", "twice"),
+        ("  retry: { max-attempts: 9 }\n", "", "7:", "from 1 to 8"),
+        ("  retry: { budget-percent: 101 }\n", "", "7:", "100"),
+        ("  retry: { on: [everything] }\n", "", "7:", "busy"),
+        ("  load-balance: { type: fastest }\n", "", "7:", "power-of-two-choices"),
+        ("  load-balance: { hash-algorithm: crc }\n", "", "7:", "md5"),
+        ("  load-balance: { virtual-nodes: 0 }\n", "", "7:", "virtual-nodes"),
+        ("  fallback: { strategy: pray }\n", "", "7:", "default"),
+        ("  adapter-definitions: { x: { type: y } }\n", "", "7:", "extend"),
+        // At the top, where line 1 is.
+        ("", "server: { port: 65536 }\n", "1:", "65535"),
+        ("", "server: { address: here }\n", "1:", "IP address"),
+        ("", "server: { max-request-body: 0 }\n", "1:", "32MiB"),
+        ("", "server: { drain-timeout: 1d }\n", "1:", "5m"),
+        ("", "server: { trusted-proxies: [10.0.0.0/33] }\n", "1:", "10.0.0.0/8"),
+        ("", "server: { workers: 0 }\n", "1:", "from 1"),
+        ("", "server: { log: { level: loud } }\n", "1:", "debug"),
+        ("", "server: 8080\n", "1:", "map"),
+        ("", "servers: {}\n", "1:", "'server'"),
+        ("", "management: { server: { port: x } }\n", "1:", "65535"),
+        ("", "a: &x [1]\nb: *x\n", "2:", "alias"),
+    ];
+    for (instance, top, line, part) in table {
+        let shown = errors(&with(instance, top));
+        let found = shown.iter().any(|error| error.starts_with(line) && error.contains(part));
+        assert!(found, "{instance}{top} should name {line} {part}: {shown:#?}");
+    }
+}
+
+// fault: X4
+#[test]
+fn what_is_no_configuration_at_all_is_refused_quickly() {
+    let bomb: String = "a: &a [x]\n".to_owned() + &"b: [*a, *a]\n".repeat(1000);
+    let deep = format!("a: {}{}", "[".repeat(10_000), "]".repeat(10_000));
+    for (text, part) in [
+        ("", "empty"),
+        ("# nothing\n", "empty"),
+        ("model: {}\n---\nmodel: {}\n", "second document"),
+        ("a: [", "YAML"),
+        ("a: b: c", "YAML"),
+        ("a: 'b", "YAML"),
+        ("? [a]\n: b\n", "plain word"),
+        ("[]", "map"),
+        ("{}", "no 'model'"),
+        ("model: {}", "no 'services'"),
+        (&bomb, "alias"),
+        (&deep, "64 levels"),
+        (&"a".repeat(LARGEST + 1), "1 MiB"),
+    ] {
+        let shown = errors(text);
+        assert!(shown.iter().any(|error| error.contains(part)), "{part}: {shown:#?}");
+    }
+}
+
+#[test]
+fn keys_are_understood_in_any_case_of_the_field_s() {
+    for (key, value) in [
+        ("forward-authorization", "true"),
+        ("forwardAuthorization", "yes"),
+        ("forward_authorization", "on"),
+    ] {
+        let config = good(&with(&format!("          {key}: {value}\n"), ""));
+        assert!(config.services[0].instances[0].forward_authorization, "{key}");
+    }
+}
+
+#[test]
+fn the_environment_is_put_into_values_and_never_into_structure() {
+    let top = "server: { port: '${PORT}', max-request-body: '${SIZE:2MiB}' }\n";
+    let lines = "          headers:\n            Authorization: 'Bearer ${TOKEN}'\n            x-b: '${BRACES}-${UNSET:a:b}'\n";
+    let config = good(&with(lines, top));
+    assert_eq!((config.server.port, config.server.max_request_body), (9999, 2 << 20));
+    let headers = &config.services[0].instances[0].headers;
+    assert_eq!(headers["authorization"], "Bearer sk-canary");
+    assert_eq!(headers["x-b"], "${PORT}-a:b", "what comes in is not looked at again");
+    let none = good(&with("          headers: { Authorization: 'Bearer ${EMPTY}' }\n", ""));
+    assert!(none.services[0].instances[0].headers.is_empty(), "an empty key is none");
+}
+
+// fault: A6
+#[test]
+fn no_secret_is_printed() {
+    let config = good(&with("          headers: { authorization: '${TOKEN}' }\n", ""));
+    assert!(!format!("{config:?}").contains("canary"));
+    let wrong =
+        with("          headers: { authorization: \"${TOKEN}\\n\" , 'b d': '${TOKEN}' }\n", "");
+    assert!(errors(&wrong).iter().all(|error| !error.contains("canary")));
+}
+
+#[test]
+fn the_narrower_level_wins_and_a_service_s_balance_replaces_the_wider_whole() {
+    let text = "
+model:
+  adapter: vllm
+  load-balance: { type: consistent-hash, hash-algorithm: sha256, virtual-nodes: 7 }
+  timeouts: { connect: 1s, first-token: 2s, idle: 3s, total: 4s }
+  retry: { max-attempts: 5 }
+  concurrency: { limit: 8 }
+  services:
+    chat:
+      load-balance: { type: ip-hash }
+      adapter: sglang
+      timeouts: { first-token: 20s }
+      retry: { budget-percent: 50 }
+      instances:
+        - { name: a, base-url: 'http://a:1', adapter: ollama, timeouts: { idle: 30s } }
+        - { name: a, base-url: 'http://b:1', concurrency: { limit: unlimited } }
+    embeddings:
+      instances:
+        - { name: a, base-url: 'http://a:1', status: inactive }
+";
+    let config = good(text);
+    let (chat, embedding) = (&config.services[0], &config.services[1]);
+    assert_eq!(chat.balance, Balance::new(BalanceKind::IpHash), "md5 and 150 again");
+    assert_eq!(embedding.balance.virtual_nodes, 7);
+    assert_eq!((chat.retry.max_attempts, chat.retry.budget_percent), (5, 50));
+    let (first, second) = (&chat.instances[0], &chat.instances[1]);
+    assert_eq!((&*first.adapter, &*second.adapter), ("ollama", "sglang"));
+    let seconds = |instance: &Instance| {
+        let timeouts = instance.timeouts;
+        [instance.connect_timeout, timeouts.first_token, timeouts.idle, timeouts.total]
+            .map(|timeout| timeout.as_secs())
+    };
+    assert_eq!((seconds(first), seconds(second)), ([1, 20, 30, 4], [1, 20, 3, 4]));
+    assert_eq!((first.max_concurrency, second.max_concurrency), (Some(8), None));
+    assert_eq!(&*embedding.instances[0].adapter, "vllm");
+    assert!(!embedding.instances[0].active);
+    assert_ne!(first.id, embedding.instances[0].id, "an id is one of a kind");
+}
+
+#[test]
+fn what_is_not_said_is_the_documented_default() {
+    let config = good(&with("", ""));
+    let server = &config.server;
+    assert_eq!((server.address.to_string(), server.port), ("127.0.0.1".into(), 8080));
+    assert_eq!(server.drain_timeout, Duration::from_secs(30));
+    let instance = &config.services[0].instances[0];
+    assert_eq!((&*instance.adapter, instance.weight.get(), instance.active), ("normal", 1, true));
+    assert_eq!(config.services[0].balance, Balance::new(BalanceKind::Random));
+    assert!(config.inactive.is_empty());
+}
+
+#[test]
+fn an_engine_asked_at_a_path_of_openai_s_is_asked_in_openai_s_words() {
+    let lines = "          adapter: ollama\n          path: /v1/chat/completions\n";
+    assert_eq!(good(&with(lines, "")).services[0].instances[0].adapter, "normal");
+}
+
+proptest::proptest! {
+    #[test]
+    fn no_text_panics(text in "[a-z:{}\\[\\]\\-&*!|>'\" \n$#?,.0-9]{0,80}") {
+        let _ = load(&text, &env);
+    }
+
+    #[test]
+    fn no_change_of_the_article_panics(at in 0_usize..1200, with in ".{0,3}") {
+        let mut text = ARTICLE.to_owned();
+        let at = text.floor_char_boundary(at.min(text.len()));
+        text.insert_str(at, &with);
+        let _ = load(&text, &env);
+    }
+}

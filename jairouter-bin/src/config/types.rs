@@ -1,0 +1,302 @@
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr};
+use std::num::{NonZeroU16, NonZeroUsize};
+use std::time::Duration;
+
+use http::HeaderMap;
+use ipnet::IpNet;
+use jairouter_core::balance::HashAlgorithm;
+use jairouter_core::upstream::{Target, Timeouts};
+use jairouter_core::{Endpoint, ServiceType};
+
+/// A configuration, checked and resolved: every instance holds what counts for it.
+#[derive(Debug, Clone, Default)]
+#[non_exhaustive]
+pub struct Config {
+    /// The listener of callers.
+    pub server: Server,
+    /// The listener of operators.
+    pub management: Management,
+    /// What is served.
+    pub services: Vec<Service>,
+    /// What was checked and does not act in this version.
+    pub inactive: Vec<Inactive>,
+    /// Whether somebody wrote it, so that what it names must not be replaced by something near.
+    pub from_file: bool,
+}
+
+/// How callers are served.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Server {
+    /// `server.address`. Default 127.0.0.1.
+    pub address: IpAddr,
+    /// `server.port`; 0 is any free one. Default 8080.
+    pub port: u16,
+    /// `server.max-request-body`, in bytes. Default 32 MiB.
+    pub max_request_body: usize,
+    /// `server.max-body-memory`, in bytes: all request bodies together. Default 1 GiB.
+    pub max_body_memory: usize,
+    /// `server.header-timeout`: to the first head of a connection. Default 10 s.
+    pub header_timeout: Duration,
+    /// `server.body-timeout`: silence in the middle of a request body. Default 10 s.
+    pub body_timeout: Duration,
+    /// `server.write-timeout`: for a caller that does not read. Default 60 s.
+    pub write_timeout: Duration,
+    /// `server.drain-timeout`: for answers to finish at the end. Default 30 s.
+    pub drain_timeout: Duration,
+    /// `server.trusted-proxies`. Default none.
+    pub trusted_proxies: Vec<IpNet>,
+    /// `server.max-connections`. Default unlimited.
+    pub max_connections: Option<usize>,
+    /// `server.workers`, each a thread. Default one for each core.
+    pub workers: Option<NonZeroUsize>,
+    /// `server.log`.
+    pub log: Log,
+}
+
+impl Default for Server {
+    fn default() -> Self {
+        Self {
+            address: Ipv4Addr::LOCALHOST.into(),
+            port: 8080,
+            max_request_body: 32 << 20,
+            max_body_memory: 1 << 30,
+            header_timeout: Duration::from_secs(10),
+            body_timeout: Duration::from_secs(10),
+            write_timeout: Duration::from_secs(60),
+            drain_timeout: Duration::from_secs(30),
+            trusted_proxies: Vec::new(),
+            max_connections: None,
+            workers: None,
+            log: Log::default(),
+        }
+    }
+}
+
+/// How the program logs.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Log {
+    /// `server.log.level`: error, warn, info, debug or trace. Default info. The environment's
+    /// `RUST_LOG` goes before it.
+    pub level: String,
+    /// `server.log.format`. Default auto.
+    pub format: LogFormat,
+}
+
+impl Default for Log {
+    fn default() -> Self {
+        Self { level: "info".into(), format: LogFormat::Auto }
+    }
+}
+
+/// How log lines look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people on a terminal, JSON otherwise.
+    Auto,
+    /// For people.
+    Human,
+    /// JSON.
+    Json,
+}
+
+/// The listener of operators. Not active in this version.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Management {
+    /// `management.server.address`. Default 127.0.0.1.
+    pub address: IpAddr,
+    /// `management.server.port`. Default 8081.
+    pub port: u16,
+}
+
+impl Default for Management {
+    fn default() -> Self {
+        Self { address: Ipv4Addr::LOCALHOST.into(), port: 8081 }
+    }
+}
+
+/// The instances of one service type, and how they are balanced.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Service {
+    /// Its key under `services`.
+    pub service_type: ServiceType,
+    /// `load-balance`.
+    pub balance: Balance,
+    /// `retry`.
+    pub retry: Retry,
+    /// `instances`.
+    pub instances: Vec<Instance>,
+}
+
+impl Service {
+    /// A service without instances.
+    pub fn new(service_type: ServiceType, balance: Balance) -> Self {
+        Self { service_type, balance, retry: Retry::default(), instances: Vec::new() }
+    }
+}
+
+/// How instances are chosen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Balance {
+    /// `load-balance.type`. Default random.
+    pub kind: BalanceKind,
+    /// `load-balance.hash-algorithm`, of the two that hash. Default md5.
+    pub hash: HashAlgorithm,
+    /// `load-balance.virtual-nodes`, of consistent-hash. Default 150.
+    pub virtual_nodes: u32,
+}
+
+impl Balance {
+    /// This strategy, with the defaults of those that hash.
+    pub fn new(kind: BalanceKind) -> Self {
+        Self { kind, hash: HashAlgorithm::Md5, virtual_nodes: 150 }
+    }
+}
+
+/// The strategies, by their names in the file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub enum BalanceKind {
+    Random,
+    RoundRobin,
+    LeastConnections,
+    IpHash,
+    ConsistentHash,
+    PowerOfTwoChoices,
+}
+
+impl BalanceKind {
+    pub(super) const ALL: [Self; 6] = [
+        Self::Random,
+        Self::RoundRobin,
+        Self::LeastConnections,
+        Self::IpHash,
+        Self::ConsistentHash,
+        Self::PowerOfTwoChoices,
+    ];
+
+    /// Its name in the file.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Random => "random",
+            Self::RoundRobin => "round-robin",
+            Self::LeastConnections => "least-connections",
+            Self::IpHash => "ip-hash",
+            Self::ConsistentHash => "consistent-hash",
+            Self::PowerOfTwoChoices => "power-of-two-choices",
+        }
+    }
+}
+
+impl fmt::Display for BalanceKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// How often a request is tried.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Retry {
+    /// `retry.max-attempts`, 1 to 8. Default 3.
+    pub max_attempts: usize,
+    /// `retry.budget-percent`, of what is in flight. Default 20.
+    pub budget_percent: u32,
+}
+
+impl Default for Retry {
+    fn default() -> Self {
+        Self { max_attempts: 3, budget_percent: 20 }
+    }
+}
+
+/// One instance, with everything that counts for it.
+#[derive(Clone)]
+#[non_exhaustive]
+pub struct Instance {
+    /// The model that callers name.
+    pub name: String,
+    /// What the instance is called in logs and to callers.
+    pub id: String,
+    /// The adapter's name, one of [`jairouter_adapters::NAMES`].
+    pub adapter: String,
+    /// Where it is, as it was written.
+    pub base_url: String,
+    /// Where it is.
+    pub target: Target,
+    /// Another path than the adapter's, of one endpoint.
+    pub path: Option<(Endpoint, String)>,
+    /// The instance's own name for the model.
+    pub model: Option<String>,
+    /// Its share of requests.
+    pub weight: NonZeroU16,
+    /// Whether it is in rotation.
+    pub active: bool,
+    /// What its requests carry. The values are secrets.
+    pub headers: HeaderMap,
+    /// Whether the caller's `Authorization` is sent on.
+    pub forward_authorization: bool,
+    /// First token, idle and total.
+    pub timeouts: Timeouts,
+    /// Resolving and connecting.
+    pub connect_timeout: Duration,
+    /// The most requests at a time.
+    pub max_concurrency: Option<u32>,
+}
+
+impl Instance {
+    /// An instance with the defaults of everything else.
+    ///
+    /// # Errors
+    ///
+    /// If the URL is none, as text.
+    pub fn new(name: &str, adapter: &str, base_url: &str) -> Result<Self, String> {
+        let target: Target = base_url.parse().map_err(|error| format!("{base_url}: {error}"))?;
+        Ok(Self {
+            name: name.to_owned(),
+            id: format!("{name}@{}", target.authority()),
+            adapter: adapter.to_owned(),
+            base_url: base_url.to_owned(),
+            target,
+            path: None,
+            model: None,
+            weight: NonZeroU16::MIN,
+            active: true,
+            headers: HeaderMap::new(),
+            forward_authorization: false,
+            timeouts: Timeouts::default(),
+            connect_timeout: Duration::from_secs(2),
+            max_concurrency: None,
+        })
+    }
+}
+
+/// Never prints the headers' values.
+impl fmt::Debug for Instance {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Instance")
+            .field("name", &self.name)
+            .field("id", &self.id)
+            .field("adapter", &self.adapter)
+            .field("target", &self.target)
+            .field("headers", &self.headers.keys())
+            .finish_non_exhaustive()
+    }
+}
+
+/// A section that was checked and does not act in this version.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Inactive {
+    /// The keys that lead there.
+    pub path: String,
+    /// Its line, from 1.
+    pub line: usize,
+    /// What does not happen.
+    pub what: &'static str,
+}

@@ -1,0 +1,58 @@
+//! The configuration of a program that was given none.
+
+use jairouter_core::ServiceType;
+
+use crate::config::{Balance, BalanceKind, Config, Instance, Service};
+use crate::discover::Found;
+
+/// The model of the simulated engine.
+pub const SIMULATED: &str = "simulated";
+
+/// Serves each engine's models for chat and for embeddings: an engine's list does not tell which is
+/// which, and the engine refuses what a model cannot do. The simulated engine if there is none.
+///
+/// # Errors
+///
+/// If an engine's address is none, as text.
+pub fn config(found: &[Found]) -> Result<Config, String> {
+    let mut config = Config::default();
+    for service_type in [ServiceType::Chat, ServiceType::Embedding] {
+        let balance = Balance::new(BalanceKind::LeastConnections);
+        let mut service = Service::new(service_type, balance);
+        for Found { adapter, base_url, models, .. } in found {
+            for model in models {
+                service.instances.push(Instance::new(model, adapter, base_url)?);
+            }
+        }
+        if found.is_empty() {
+            let url = format!("simulated://{SIMULATED}");
+            service.instances.push(Instance::new(SIMULATED, SIMULATED, &url)?);
+        }
+        config.services.push(service);
+    }
+    Ok(config)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::stack;
+
+    #[test]
+    fn what_was_found_is_served_and_otherwise_the_simulated_engine() {
+        let found = Found {
+            engine: "Ollama",
+            adapter: "ollama",
+            base_url: "http://127.0.0.1:11434".into(),
+            models: vec!["a".into(), "b".into()],
+        };
+        let served = |found: &[Found]| {
+            let router = stack::router(&config(found).unwrap()).unwrap();
+            let mut models: Vec<_> = router.models().map(|(_, model)| model.to_owned()).collect();
+            models.sort();
+            models
+        };
+        assert_eq!(served(&[found]), ["a", "a", "b", "b"]);
+        assert_eq!(served(&[]), [SIMULATED, SIMULATED]);
+    }
+}

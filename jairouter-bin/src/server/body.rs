@@ -1,0 +1,109 @@
+//! The body of an answer on its way out, which the end of the process can cut off.
+
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use http_body::{Body as HttpBody, Frame, SizeHint};
+use jairouter_core::{Error, envelope};
+use pin_project_lite::pin_project;
+
+use super::connection::Answering;
+use super::front::shutting_down;
+
+pin_project! {
+    /// A body that is cut off when its connection is: a stream of events with one that says why.
+    pub(super) struct Served<B> {
+        own: Bytes,
+        #[pin]
+        passed: Option<B>,
+        answering: Option<Answering>,
+        is_event_stream: bool,
+        last_words: LastWords,
+    }
+}
+
+/// How far the caller has been told.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum LastWords {
+    None,
+    /// The event is out. hyper would drop it if the error followed at once.
+    Said,
+    Flushed,
+}
+
+impl<B> Served<B> {
+    pub(super) fn own(bytes: Bytes) -> Self {
+        Self { own: bytes, ..Self::new(None) }
+    }
+
+    pub(super) fn passed(body: B) -> Self {
+        Self::new(Some(body))
+    }
+
+    fn new(passed: Option<B>) -> Self {
+        Self {
+            own: Bytes::new(),
+            passed,
+            answering: None,
+            is_event_stream: false,
+            last_words: LastWords::None,
+        }
+    }
+
+    pub(super) fn guarded(mut self, answering: Answering, is_event_stream: bool) -> Self {
+        self.answering = Some(answering);
+        self.is_event_stream = is_event_stream;
+        self
+    }
+}
+
+impl<B: HttpBody<Data = Bytes, Error = Error>> HttpBody for Served<B> {
+    type Data = Bytes;
+    type Error = Error;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
+        let mut this = self.project();
+        if !this.own.is_empty() {
+            return Poll::Ready(Some(Ok(Frame::data(std::mem::take(this.own)))));
+        }
+        match this.last_words {
+            LastWords::None => {}
+            LastWords::Said => {
+                *this.last_words = LastWords::Flushed;
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
+            }
+            LastWords::Flushed => return Poll::Ready(Some(Err(shutting_down()))),
+        }
+        let Some(passed) = this.passed.as_mut().as_pin_mut() else {
+            return Poll::Ready(None);
+        };
+        if !passed.is_end_stream() && this.answering.as_ref().is_some_and(Answering::is_cut) {
+            // The engine is let go of before the caller is told.
+            this.passed.set(None);
+            if *this.is_event_stream {
+                *this.last_words = LastWords::Said;
+                return Poll::Ready(Some(Ok(Frame::data(envelope::event(&shutting_down())))));
+            }
+            return Poll::Ready(Some(Err(shutting_down())));
+        }
+        passed.poll_frame(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.own.is_empty()
+            && self.last_words == LastWords::None
+            && self.passed.as_ref().is_none_or(HttpBody::is_end_stream)
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.passed {
+            Some(passed) => passed.size_hint(),
+            None => SizeHint::with_exact(self.own.len() as u64),
+        }
+    }
+}

@@ -1,0 +1,137 @@
+//! One caller's connection, from its first byte to its close.
+
+use std::convert::Infallible;
+use std::net::IpAddr;
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body::Body as HttpBody;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use jairouter_core::Error;
+use tokio::net::TcpStream;
+use tokio::sync::watch;
+use tokio::time::{sleep, timeout};
+use tower::Service;
+
+use super::front::Front;
+use super::socket::Socket;
+use super::{Phase, Settings, Status};
+
+/// The largest head taken, and the most that is read or written ahead. hyper's default is 400 KiB.
+const LARGEST_BUFFER: usize = 64 * 1024;
+const MOST_HEADERS: usize = 100;
+
+/// How long an idle connection is kept for its next request.
+const KEEP_ALIVE: Duration = Duration::from_secs(75);
+
+/// How long the last words to a caller may take, once it is being cut off.
+const LAST_WORDS: Duration = Duration::from_secs(1);
+
+/// What the parts of a connection tell each other.
+#[derive(Debug, Default)]
+pub(super) struct Shared {
+    begun: AtomicBool,
+    answering: AtomicU32,
+    refused_unread: AtomicBool,
+    cut: AtomicBool,
+}
+
+impl Shared {
+    /// A request's head was read; it is being answered until the guard is dropped.
+    pub(super) fn answer(self: &Arc<Self>) -> Answering {
+        self.begun.store(true, Ordering::Relaxed);
+        self.answering.fetch_add(1, Ordering::Relaxed);
+        Answering(Arc::clone(self))
+    }
+
+    pub(super) fn is_answering(&self) -> bool {
+        self.answering.load(Ordering::Relaxed) > 0
+    }
+
+    /// A request was refused before its body was read.
+    pub(super) fn refuse_unread(&self) {
+        self.refused_unread.store(true, Ordering::Relaxed);
+    }
+
+    pub(super) fn has_refused_unread(&self) -> bool {
+        self.refused_unread.load(Ordering::Relaxed)
+    }
+}
+
+/// A request that is being answered.
+#[derive(Debug)]
+pub(super) struct Answering(Arc<Shared>);
+
+impl Answering {
+    pub(super) fn shared(&self) -> &Shared {
+        &self.0
+    }
+
+    /// Whether the process is about to end, so that this answer must.
+    pub(super) fn is_cut(&self) -> bool {
+        self.0.cut.load(Ordering::Relaxed)
+    }
+}
+
+impl Drop for Answering {
+    fn drop(&mut self) {
+        self.0.answering.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// Serves a connection until it closes, or the process ends.
+pub(super) async fn serve<S, B>(
+    stream: TcpStream,
+    peer: IpAddr,
+    service: S,
+    settings: Arc<Settings>,
+    status: Arc<Status>,
+    mut phase: watch::Receiver<Phase>,
+) where
+    S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible> + Clone,
+    B: HttpBody<Data = Bytes, Error = Error> + 'static,
+{
+    let shared = Arc::new(Shared::default());
+    let socket = Socket::new(stream, Arc::clone(&shared), settings.write_timeout);
+    let header_timeout = settings.header_timeout;
+    let front = Front::new(service, settings, status, Arc::clone(&shared), peer);
+    let mut connection = pin!(
+        http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(KEEP_ALIVE.max(header_timeout))
+            .max_buf_size(LARGEST_BUFFER)
+            .max_headers(MOST_HEADERS)
+            .serve_connection(TokioIo::new(socket), front)
+    );
+    // hyper has one clock for an idle connection and for a head that dribbles in. The first head
+    // has a shorter one of its own, since nobody connects in order to say nothing.
+    let mut silent = pin!(sleep(header_timeout));
+    let mut current = *phase.borrow_and_update();
+    loop {
+        match current {
+            Phase::Serving => {}
+            Phase::Draining => connection.as_mut().graceful_shutdown(),
+            Phase::Cut => {
+                shared.cut.store(true, Ordering::Relaxed);
+                connection.as_mut().graceful_shutdown();
+                // However it ends, it is over.
+                let _ = timeout(LAST_WORDS, connection).await;
+                return;
+            }
+        }
+        tokio::select! {
+            // How it ended is known to whoever holds the request; the connection itself is gone.
+            _ = connection.as_mut() => return,
+            () = silent.as_mut(), if !shared.begun.load(Ordering::Relaxed) => return,
+            changed = phase.changed() => {
+                current = changed.map_or(Phase::Cut, |()| *phase.borrow_and_update());
+            }
+        }
+    }
+}

@@ -1,0 +1,184 @@
+//! What stands in front of the gateway on every connection: health, the `Host` check, the caller's
+//! address, and the end of the process.
+
+use std::convert::Infallible;
+use std::net::IpAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use http::header::{ALLOW, CONNECTION, CONTENT_TYPE, HOST};
+use http::uri::Authority;
+use http::{HeaderValue, Method, Request, Response, StatusCode, Version};
+use http_body::Body as HttpBody;
+use hyper::body::Incoming;
+use jairouter_core::gateway::ClientAddr;
+use jairouter_core::{Error, Kind, envelope};
+use pin_project_lite::pin_project;
+use tower::Service;
+use tower::util::Oneshot;
+
+use super::body::Served;
+use super::client_addr::client_addr;
+use super::connection::{Answering, Shared};
+use super::{Settings, Status};
+
+pub(super) struct Front<S> {
+    service: S,
+    settings: Arc<Settings>,
+    status: Arc<Status>,
+    shared: Arc<Shared>,
+    peer: IpAddr,
+}
+
+impl<S> Front<S> {
+    pub(super) fn new(
+        service: S,
+        settings: Arc<Settings>,
+        status: Arc<Status>,
+        shared: Arc<Shared>,
+        peer: IpAddr,
+    ) -> Self {
+        Self { service, settings, status, shared, peer }
+    }
+
+    /// What is answered without the gateway.
+    fn answer(&self, request: &Request<Incoming>) -> Option<Response<Bytes>> {
+        match request.uri().path() {
+            "/healthz" => Some(probe(request, StatusCode::OK, r#"{"status":"ok"}"#)),
+            "/readyz" => Some(match self.status.readiness() {
+                Ok(()) => probe(request, StatusCode::OK, r#"{"status":"ready"}"#),
+                Err(why) => probe(request, StatusCode::SERVICE_UNAVAILABLE, why),
+            }),
+            _ => check_host(request).err().map(|error| envelope::response(&error)),
+        }
+    }
+}
+
+impl<S, B> hyper::service::Service<Request<Incoming>> for Front<S>
+where
+    S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible> + Clone,
+    B: HttpBody<Data = Bytes, Error = Error>,
+{
+    type Response = Response<Served<B>>;
+    type Error = Infallible;
+    type Future = Serving<S>;
+
+    fn call(&self, mut request: Request<Incoming>) -> Self::Future {
+        let answering = Some(self.shared.answer());
+        if let Some(mut answer) = self.answer(&request) {
+            if !request.body().is_end_stream() {
+                answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+            }
+            return Serving { answering, state: State::Answered { answer: Some(answer) } };
+        }
+        let client = client_addr(self.peer, request.headers(), &self.settings.trusted_proxies);
+        request.extensions_mut().insert(ClientAddr(client));
+        let response = Oneshot::new(self.service.clone(), request);
+        Serving { answering, state: State::Asked { response } }
+    }
+}
+
+pin_project! {
+    pub(super) struct Serving<S>
+    where
+        S: Service<Request<Incoming>>,
+    {
+        answering: Option<Answering>,
+        #[pin]
+        state: State<S>,
+    }
+}
+
+pin_project! {
+    #[project = StateProj]
+    enum State<S>
+    where
+        S: Service<Request<Incoming>>,
+    {
+        Answered { answer: Option<Response<Bytes>> },
+        Asked { #[pin] response: Oneshot<S, Request<Incoming>> },
+    }
+}
+
+impl<S, B> Future for Serving<S>
+where
+    S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible>,
+    B: HttpBody<Data = Bytes, Error = Error>,
+{
+    type Output = Result<Response<Served<B>>, Infallible>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.project();
+        let is_cut = this.answering.as_ref().is_some_and(Answering::is_cut);
+        let response = match this.state.project() {
+            StateProj::Answered { answer } => Ok(answer.take().expect("polled after completion")),
+            StateProj::Asked { response } => match response.poll(cx) {
+                Poll::Ready(Ok(response)) => Err(response),
+                Poll::Pending if is_cut => Ok(envelope::response(&shutting_down())),
+                Poll::Pending => return Poll::Pending,
+                Poll::Ready(Err(never)) => match never {},
+            },
+        };
+        let answering = this.answering.take().expect("polled after completion");
+        let response = match response {
+            Ok(own) => own.map(Served::own),
+            Err(passed) => {
+                let (parts, body) = passed.into_parts();
+                Response::from_parts(parts, Served::passed(body))
+            }
+        };
+        if response.headers().get(CONNECTION).is_some() {
+            answering.shared().refuse_unread();
+        }
+        let is_event_stream = response
+            .headers()
+            .get(CONTENT_TYPE)
+            .is_some_and(|value| value.as_bytes().starts_with(b"text/event-stream"));
+        Poll::Ready(Ok(response.map(|body| body.guarded(answering, is_event_stream))))
+    }
+}
+
+/// What a caller is told whose answer outlasts the time to drain.
+pub(super) fn shutting_down() -> Error {
+    Error::new(Kind::Overloaded, "the gateway is shutting down")
+        .with_code("server_shutting_down")
+        .with_retry_after(std::time::Duration::from_secs(1))
+}
+
+fn probe(request: &Request<Incoming>, status: StatusCode, json: &'static str) -> Response<Bytes> {
+    if !matches!(*request.method(), Method::GET | Method::HEAD) {
+        let error = Error::new(Kind::BadMethod, "this path takes GET");
+        let mut response = envelope::response(&error);
+        response.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
+        return response;
+    }
+    let mut response = Response::new(Bytes::from_static(json.as_bytes()));
+    *response.status_mut() = status;
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response
+}
+
+/// Exactly one `Host`, naming a host and perhaps a port (RFC 9112, section 3.2); hyper does not look.
+fn check_host(request: &Request<Incoming>) -> Result<(), Error> {
+    let mut hosts = request.headers().get_all(HOST).iter();
+    let bad = |message| Error::new(Kind::Invalid, message).with_code("invalid_host");
+    match (hosts.next(), hosts.next()) {
+        (None, _) if request.version() < Version::HTTP_11 => Ok(()),
+        (None, _) => Err(bad("the request has no Host")),
+        (Some(_), Some(_)) => Err(bad("the request has two Hosts")),
+        (Some(host), None) => {
+            match host.to_str().ok().and_then(|host| host.parse::<Authority>().ok()) {
+                Some(host) if !host.as_str().contains('@') && port_is_one(&host) => Ok(()),
+                _ => Err(bad("the request's Host is not one")),
+            }
+        }
+    }
+}
+
+/// Whether the port, if there is one, is a number a port can be.
+fn port_is_one(host: &Authority) -> bool {
+    let rest = host.as_str().strip_prefix(host.host()).unwrap_or_default();
+    rest.is_empty() || rest == ":" || host.port_u16().is_some()
+}

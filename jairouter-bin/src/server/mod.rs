@@ -1,0 +1,136 @@
+//! Sockets to callers: one current-thread runtime per core, each with a listener, connections and
+//! upstream pools of its own, and one orderly end for all of them.
+
+mod body;
+mod client_addr;
+mod connection;
+mod front;
+mod listen;
+mod signals;
+mod socket;
+mod worker;
+
+use std::convert::Infallible;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body::Body as HttpBody;
+use hyper::body::Incoming;
+use ipnet::IpNet;
+use jairouter_core::Error;
+use jairouter_core::balance::InstanceState;
+use tokio::runtime;
+use tokio::sync::watch;
+use tower::Service;
+
+pub use listen::Listeners;
+
+/// How connections are served.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// How long a new connection may take to send its first head.
+    pub header_timeout: Duration,
+    /// How long a caller may leave what was written to it unread.
+    pub write_timeout: Duration,
+    /// How long answers may take to finish once the process is asked to end.
+    pub drain_timeout: Duration,
+    /// The proxies whose `X-Forwarded-For` is believed.
+    pub trusted_proxies: Vec<IpNet>,
+    /// How many connections are served at a time.
+    pub max_connections: usize,
+}
+
+/// How far the process has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    Serving,
+    /// No new connections; answers may finish.
+    Draining,
+    /// Every answer ends now.
+    Cut,
+}
+
+/// What `/readyz` tells, and how many are connected.
+#[derive(Debug)]
+pub struct Status {
+    draining: AtomicBool,
+    connections: AtomicUsize,
+    instances: Vec<Arc<InstanceState>>,
+}
+
+impl Status {
+    /// The status of a process that serves these instances.
+    pub fn new(instances: Vec<Arc<InstanceState>>) -> Self {
+        Self { draining: AtomicBool::new(false), connections: AtomicUsize::new(0), instances }
+    }
+
+    /// Whether requests should be sent here, or why not, as JSON.
+    fn readiness(&self) -> Result<(), &'static str> {
+        if self.draining.load(Ordering::Relaxed) {
+            return Err(r#"{"status":"draining"}"#);
+        }
+        if !self.instances.iter().any(|instance| instance.is_up()) {
+            return Err(r#"{"status":"no instance is up"}"#);
+        }
+        Ok(())
+    }
+}
+
+/// Serves until a signal asks for the end, then drains and returns.
+///
+/// `service` makes what answers on one core. The first signal closes the listeners and lets answers
+/// finish within the drain timeout; a second one ends the process at once.
+///
+/// # Errors
+///
+/// If a thread or a runtime cannot be made.
+pub fn run<S, B>(
+    listeners: Listeners,
+    settings: Settings,
+    status: Arc<Status>,
+    service: impl Fn() -> S,
+) -> io::Result<()>
+where
+    S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible>,
+    S: Clone + Send + 'static,
+    S::Future: Send,
+    B: HttpBody<Data = Bytes, Error = Error> + Send + 'static,
+{
+    let settings = Arc::new(settings);
+    let (phase, watched) = watch::channel(Phase::Serving);
+    let mut workers = Vec::new();
+    for (index, listener) in listeners.into_iter().enumerate() {
+        let (service, settings, status) = (service(), Arc::clone(&settings), Arc::clone(&status));
+        let watched = watched.clone();
+        let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
+        let work =
+            move || runtime.block_on(worker::run(listener, service, settings, status, watched));
+        workers.push(thread::Builder::new().name(format!("worker-{index}")).spawn(work)?);
+    }
+    drop(watched);
+    let main = runtime::Builder::new_current_thread().enable_all().build()?;
+    main.block_on(signals::supervise(&phase, &status, settings.drain_timeout))?;
+    for worker in workers {
+        match worker.join() {
+            Ok(result) => result?,
+            Err(_) => return Err(io::Error::other("a worker thread panicked")),
+        }
+    }
+    Ok(())
+}
+
+/// An address people can put into a URL: the one they reach if any will do.
+pub fn reachable(address: SocketAddr) -> SocketAddr {
+    let ip = match address.ip() {
+        std::net::IpAddr::V4(ip) if ip.is_unspecified() => std::net::Ipv4Addr::LOCALHOST.into(),
+        std::net::IpAddr::V6(ip) if ip.is_unspecified() => std::net::Ipv6Addr::LOCALHOST.into(),
+        ip => ip,
+    };
+    SocketAddr::new(ip, address.port())
+}

@@ -1,0 +1,135 @@
+//! A caller's socket, with what hyper leaves to others: a clock for callers that do not read, an eye
+//! on callers that leave, and a close that lets the answer arrive.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+use tokio::time::{Instant, Sleep, sleep};
+
+use super::connection::Shared;
+
+/// How long what a refused caller still sends is read and thrown away. Closing at once would reset
+/// the connection, and the reset can overtake the answer.
+const LINGER: Duration = Duration::from_secs(2);
+
+/// How long after its end of stream a caller with a pipelined request is still answered.
+const AFTER_THE_END: Duration = Duration::from_secs(5);
+
+/// A caller's socket.
+pub(super) struct Socket {
+    stream: TcpStream,
+    shared: Arc<Shared>,
+    write_timeout: Duration,
+    /// Runs while the caller owes us a read.
+    stalled: Option<Pin<Box<Sleep>>>,
+    /// Runs once the caller was seen leaving.
+    leaving: Option<Pin<Box<Sleep>>>,
+    lingering: Option<Pin<Box<Sleep>>>,
+}
+
+impl Socket {
+    pub(super) fn new(stream: TcpStream, shared: Arc<Shared>, write_timeout: Duration) -> Self {
+        Self { stream, shared, write_timeout, stalled: None, leaving: None, lingering: None }
+    }
+
+    /// Passes on the outcome of a write, unless the caller has not read for too long.
+    fn clocked<T>(
+        &mut self,
+        cx: &mut Context<'_>,
+        outcome: Poll<io::Result<T>>,
+    ) -> Poll<io::Result<T>> {
+        if outcome.is_ready() {
+            self.stalled = None;
+            return outcome;
+        }
+        let timeout = self.write_timeout;
+        let clock = self.stalled.get_or_insert_with(|| Box::pin(sleep(timeout)));
+        ready!(clock.as_mut().poll(cx));
+        Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "the caller does not read")))
+    }
+
+    /// hyper does not look for the end of the caller's stream while bytes of a next request lie in
+    /// its buffer, so a caller that sent one byte too many could leave unseen. It does flush each
+    /// time it is polled.
+    fn poll_left(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if self.leaving.is_none() {
+            let mut byte = [0];
+            match self.stream.poll_peek(cx, &mut ReadBuf::new(&mut byte)) {
+                Poll::Ready(Ok(0) | Err(_)) => {}
+                _ => return Poll::Pending,
+            }
+        }
+        let clock = self.leaving.get_or_insert_with(|| Box::pin(sleep(AFTER_THE_END)));
+        clock.as_mut().poll(cx)
+    }
+}
+
+impl AsyncRead for Socket {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_read(cx, buf)
+    }
+}
+
+impl AsyncWrite for Socket {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let outcome = Pin::new(&mut self.stream).poll_write(cx, buf);
+        self.clocked(cx, outcome)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let outcome = Pin::new(&mut self.stream).poll_write_vectored(cx, bufs);
+        self.clocked(cx, outcome)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.shared.is_answering() && self.poll_left(cx).is_ready() {
+            return Poll::Ready(Err(io::Error::new(io::ErrorKind::ConnectionAborted, "left")));
+        }
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let this = &mut *self;
+        if this.lingering.is_none() {
+            ready!(Pin::new(&mut this.stream).poll_shutdown(cx))?;
+            if !this.shared.has_refused_unread() {
+                return Poll::Ready(Ok(()));
+            }
+        }
+        let clock = this.lingering.get_or_insert_with(|| Box::pin(sleep(LINGER)));
+        let mut scratch = [0; 16 * 1024];
+        loop {
+            let mut unwanted = ReadBuf::new(&mut scratch);
+            match Pin::new(&mut this.stream).poll_read(cx, &mut unwanted) {
+                Poll::Ready(Ok(())) if !unwanted.filled().is_empty() => {
+                    if Instant::now() >= clock.deadline() {
+                        return Poll::Ready(Ok(()));
+                    }
+                }
+                Poll::Ready(_) => return Poll::Ready(Ok(())),
+                Poll::Pending => return clock.as_mut().poll(cx).map(Ok),
+            }
+        }
+    }
+}

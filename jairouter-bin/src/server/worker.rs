@@ -1,0 +1,152 @@
+//! One core's share: its listener and the connections it accepted.
+
+use std::convert::Infallible;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures::FutureExt;
+use http::{Request, Response};
+use http_body::Body as HttpBody;
+use hyper::body::Incoming;
+use jairouter_core::{Error, Kind, envelope};
+use socket2::{SockRef, TcpKeepalive};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+use tokio::time::{sleep, timeout};
+use tower::Service;
+
+use super::{Phase, Settings, Status, connection};
+
+/// How long to wait before accepting again when the process is out of descriptors or memory.
+const BREATH: Duration = Duration::from_millis(200);
+
+/// How long a caller over the limit may take to hear of it.
+const REFUSAL: Duration = Duration::from_secs(1);
+
+/// Accepts until the phase changes, and returns when the last connection has ended.
+pub(super) async fn run<S, B>(
+    listener: std::net::TcpListener,
+    service: S,
+    settings: Arc<Settings>,
+    status: Arc<Status>,
+    mut phase: watch::Receiver<Phase>,
+) -> io::Result<()>
+where
+    S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible>,
+    S: Clone + Send + 'static,
+    S::Future: Send,
+    B: HttpBody<Data = Bytes, Error = Error> + Send + 'static,
+{
+    let listener = TcpListener::from_std(listener)?;
+    // Every connection holds a receiver; the sender sees the last one go.
+    let (ended, alive) = watch::channel(());
+    let serve = |stream: TcpStream, peer: SocketAddr| {
+        let Some(counted) = Counted::new(&status, settings.max_connections) else {
+            tracing::warn!(limit = settings.max_connections, "refused a connection over the limit");
+            drop(tokio::spawn(timeout(REFUSAL, refuse(stream))));
+            return;
+        };
+        prepare(&stream, settings.write_timeout);
+        let served = connection::serve(
+            stream,
+            peer.ip(),
+            service.clone(),
+            Arc::clone(&settings),
+            Arc::clone(&status),
+            phase.clone(),
+        );
+        let alive = alive.clone();
+        drop(tokio::spawn(async move {
+            served.await;
+            drop((counted, alive));
+        }));
+    };
+    let mut ending = phase.clone();
+    loop {
+        tokio::select! {
+            _ = ending.changed() => break,
+            accepted = listener.accept() => match accepted {
+                Ok((stream, peer)) => serve(stream, peer),
+                Err(error) if is_the_caller_s(&error) => {}
+                Err(error) => {
+                    tracing::error!(%error, "cannot accept connections");
+                    sleep(BREATH).await;
+                }
+            },
+        }
+    }
+    // The kernel has completed these handshakes: to their callers the connection is made.
+    while let Some(Ok((stream, peer))) = listener.accept().now_or_never() {
+        serve(stream, peer);
+    }
+    drop((listener, alive));
+    ended.closed().await;
+    // Held until here, so that whoever waits for all workers waits for this one.
+    let _ = phase.borrow_and_update();
+    Ok(())
+}
+
+/// Tells a caller over the limit so, and reads what it sends meanwhile so that it gets the answer.
+async fn refuse(mut stream: TcpStream) -> io::Result<()> {
+    let error = Error::new(Kind::Overloaded, "the gateway has as many connections as it may");
+    let body = envelope::body(&error);
+    let head = format!(
+        "HTTP/1.1 503 Service Unavailable\r\ncontent-type: application/json\r\n\
+         retry-after: 1\r\nconnection: close\r\ncontent-length: {}\r\n\r\n",
+        body.len()
+    );
+    stream.write_all(&[head.as_bytes(), &body].concat()).await?;
+    stream.shutdown().await?;
+    let mut unwanted = [0; 4096];
+    while stream.read(&mut unwanted).await? > 0 {}
+    Ok(())
+}
+
+/// Whether one caller left between its handshake and our accepting it.
+fn is_the_caller_s(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::ConnectionAborted
+            | io::ErrorKind::ConnectionReset
+            | io::ErrorKind::ConnectionRefused
+    )
+}
+
+/// Small frames leave at once, and a host that vanished is noticed.
+fn prepare(stream: &TcpStream, write_timeout: Duration) {
+    // All of it makes a connection better, and one that cannot have it still works.
+    let _ = stream.set_nodelay(true);
+    let socket = SockRef::from(stream);
+    let keepalive = TcpKeepalive::new()
+        .with_time(Duration::from_secs(15))
+        .with_interval(Duration::from_secs(5))
+        .with_retries(3);
+    let _ = socket.set_tcp_keepalive(&keepalive);
+    // It also ends callers whose window stays shut, so it may not be shorter than their own clock.
+    #[cfg(target_os = "linux")]
+    let _ = socket.set_tcp_user_timeout(Some(write_timeout.max(Duration::from_secs(30))));
+    #[cfg(not(target_os = "linux"))]
+    let _ = write_timeout;
+}
+
+/// One connection of those that are counted.
+struct Counted(Arc<Status>);
+
+impl Counted {
+    fn new(status: &Arc<Status>, limit: usize) -> Option<Self> {
+        let free = |count: usize| (count < limit).then_some(count + 1);
+        let counted = status.connections.fetch_update(Ordering::Relaxed, Ordering::Relaxed, free);
+        counted.is_ok().then(|| Self(Arc::clone(status)))
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.connections.fetch_sub(1, Ordering::Relaxed);
+    }
+}

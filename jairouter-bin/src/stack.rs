@@ -1,0 +1,112 @@
+//! From a configuration to the stack that answers: nothing here decides anything about a request.
+
+use std::sync::Arc;
+
+use jairouter_adapters::simulated::Engine;
+use jairouter_core::balance::{
+    ConsistentHash, Instance, InstanceState, IpHash, LeastConnections, PowerOfTwoChoices, Random,
+    RetryBudget, RoundRobin,
+};
+use jairouter_core::client::HttpClient;
+use jairouter_core::observe::{Exchange, ObserveLayer, Observed};
+use jairouter_core::router::Group;
+use jairouter_core::{Backend, Gateway, Router, Upstream};
+use tower::Layer;
+
+use crate::config::{self, Balance, BalanceKind, Config};
+use crate::log;
+use crate::transport::Transport;
+
+/// Any framework, over any transport.
+pub type AnyRouter = Router<Arc<dyn Backend>, Transport>;
+
+/// What answers on one core.
+pub type App = Gateway<Observed<fn(&Exchange), AnyRouter>>;
+
+/// Retries that are always allowed at a time, however little is in flight.
+const RETRY_FLOOR: u32 = 2;
+
+/// The router of this configuration.
+///
+/// # Errors
+///
+/// If an instance cannot be made, as text. A configuration that was loaded has no such instance.
+pub fn router(config: &Config) -> Result<AnyRouter, String> {
+    let mut builder = Router::builder();
+    for service in &config.services {
+        let mut group = group(&service.balance).retry(
+            service.retry.max_attempts,
+            RetryBudget::new(service.retry.budget_percent, RETRY_FLOOR),
+        );
+        for settings in &service.instances {
+            group = group.instance(settings.name.as_str(), instance(settings)?);
+        }
+        builder = builder.service(service.service_type, group);
+    }
+    Ok(builder.build())
+}
+
+/// The gateway of this router, with the limits of this configuration.
+pub fn gateway(router: AnyRouter, config: &Config) -> App {
+    let mut models: Vec<Box<str>> = router.models().map(|(_, model)| model.into()).collect();
+    models.sort_unstable();
+    let observed = ObserveLayer::new(log::access as fn(&Exchange)).layer(router);
+    Gateway::new(observed)
+        .with_models(models)
+        .with_max_body(config.server.max_request_body)
+        .with_max_body_memory(config.server.max_body_memory)
+        .with_body_timeout(config.server.body_timeout)
+}
+
+/// The same gateway over connections that belong to another core.
+pub fn sibling(app: &App) -> App {
+    app.map(|observed| {
+        let router = observed.get_ref().map_clients(Transport::sibling);
+        ObserveLayer::new(log::access as fn(&Exchange)).layer(router)
+    })
+}
+
+fn group(balance: &Balance) -> Group<Arc<dyn Backend>, Transport> {
+    match balance.kind {
+        BalanceKind::Random => Group::new(Random::new()),
+        BalanceKind::RoundRobin => Group::new(RoundRobin::new()),
+        BalanceKind::LeastConnections => Group::new(LeastConnections::new()),
+        BalanceKind::PowerOfTwoChoices => Group::new(PowerOfTwoChoices::new()),
+        BalanceKind::IpHash => Group::new(IpHash::new(balance.hash)),
+        BalanceKind::ConsistentHash => {
+            Group::new(ConsistentHash::new(balance.hash, balance.virtual_nodes))
+        }
+    }
+}
+
+fn instance(
+    settings: &config::Instance,
+) -> Result<Instance<Upstream<Arc<dyn Backend>, Transport>>, String> {
+    let backend = jairouter_adapters::by_name(&settings.adapter)
+        .ok_or_else(|| format!("no adapter is called '{}'", settings.adapter))?;
+    let transport = if settings.target.scheme() == "simulated" {
+        let engine = settings.base_url.parse::<Engine>().map_err(|error| error.to_string())?;
+        Transport::Simulated(engine)
+    } else {
+        let client = HttpClient::builder().connect_timeout(settings.connect_timeout);
+        Transport::Http(client.build(settings.target.authority().clone()))
+    };
+    let mut upstream = Upstream::new(backend, settings.target.clone(), transport)
+        .with_timeouts(settings.timeouts)
+        .with_headers(settings.headers.clone());
+    if let Some((endpoint, path)) = &settings.path {
+        upstream = upstream.with_path(*endpoint, path.as_str());
+    }
+    if let Some(model) = &settings.model {
+        upstream = upstream.with_model(model.as_str());
+    }
+    if settings.forward_authorization {
+        upstream = upstream.with_forwarded([http::header::AUTHORIZATION]);
+    }
+    let mut state = InstanceState::new(settings.id.as_str()).with_weight(settings.weight);
+    if let Some(max) = settings.max_concurrency {
+        state = state.with_max_concurrency(max);
+    }
+    state.set_up(settings.active);
+    Ok(Instance::with_state(Arc::new(state), upstream))
+}
