@@ -1,4 +1,83 @@
-//! The layers of JAiRouter.
+//! The layers of JAiRouter: an OpenAI-compatible gateway over inference engines, as tower services.
+//!
+//! Everything in the middle is one shape:
+//!
+//! ```text
+//! Service<InferenceRequest, Response = http::Response<impl Body>, Error = Error>
+//! ```
+//!
+//! HTTP lives at the two ends. [`Gateway`] turns an HTTP request into an [`InferenceRequest`] once,
+//! [`Upstream`] turns it back into HTTP once, and any layer between knows the model, the endpoint and
+//! whether a stream was asked for without parsing anything again.
+//!
+//! ```text
+//! http::Request
+//!      │
+//!  Gateway          parse once, answer always            [gateway]
+//!   Observe         the story as the caller saw it       [observe]
+//!    EndpointRouter   endpoint → service                 [router]
+//!     ModelRouter       model → its instances
+//!      LoadBalance        select, count, fail over       [balance]
+//!       Upstream            encode → send → decode       [upstream]
+//!        │   └─ Backend       how a framework speaks     [backend]
+//!      a client: Service<http::Request<Full<Bytes>>>     [client], or yours
+//!      │
+//! an inference engine
+//! ```
+//!
+//! [`Router`] is the middle of that picture ready made; each part also works alone, around any
+//! service of that shape, and a layer of your own fits between any two of them.
+//!
+//! Four ideas carry it:
+//!
+//! * **A request ends when its body ends.** What must be undone then (an in-flight count, a log
+//!   line) is a value that the response future owns first and the body afterwards
+//!   ([`GuardedBody`]). Dropping is the only cancellation, and it closes the engine's connection.
+//! * **The commit point is the first content.** Until the first event that says something is in
+//!   hand, nothing has been sent to the caller and another instance may still be asked. After it
+//!   only an honest error may follow, never a clean end.
+//! * **Passing through changes nothing.** An OpenAI-compatible engine receives the caller's bytes,
+//!   but for the model's name where it has another one there, and the caller receives the engine's.
+//! * **One vocabulary of failure.** [`Kind`] says whose fault it was, whether another instance may
+//!   be asked, and what the caller sees.
+//!
+//! # A gateway, whole
+//!
+//! ```no_run
+//! use std::borrow::Cow;
+//! use jairouter_core::balance::{Instance, LeastConnections};
+//! use jairouter_core::client::HttpClient;
+//! use jairouter_core::router::Group;
+//! use jairouter_core::upstream::Target;
+//! use jairouter_core::{Backend, Gateway, Route, Router, ServiceType, Upstream};
+//!
+//! struct OpenAi; // the crate `jairouter-openai` has this one ready
+//!
+//! impl Backend for OpenAi {
+//!     fn name(&self) -> &'static str {
+//!         "normal"
+//!     }
+//!     fn path(&self, route: &Route<'_>) -> Option<Cow<'static, str>> {
+//!         Some(route.endpoint.path().into())
+//!     }
+//! }
+//!
+//! let mut chat = Group::new(LeastConnections::new());
+//! for url in ["http://10.0.0.1:8000", "http://10.0.0.2:8000"] {
+//!     let target: Target = url.parse()?;
+//!     let client = HttpClient::new(target.authority().clone());
+//!     chat = chat.instance("qwen3", Instance::new(url, Upstream::new(OpenAi, target, client)));
+//! }
+//! let router = Router::builder().service(ServiceType::Chat, chat).build();
+//! let gateway = Gateway::new(router).with_models(["qwen3"]);
+//! // `gateway` is a tower service of HTTP requests: give it to hyper, or mount it in axum.
+//! # Ok::<(), jairouter_core::upstream::InvalidTarget>(())
+//! ```
+//!
+//! # Features
+//!
+//! * `client` (default): [`client`], the HTTP/1 client, and with it hyper and tokio's net. Without
+//!   it, [`Upstream`] takes any client of yours.
 
 pub mod backend;
 pub mod balance;

@@ -46,6 +46,7 @@ use http_body_util::Full;
 use tower::Service;
 
 pub use body::UpstreamBody;
+#[cfg(feature = "client")]
 pub(crate) use exchange::CloseDelimited;
 pub use target::{InvalidTarget, Target};
 pub use timeouts::Timeouts;
