@@ -60,10 +60,10 @@ mod tests {
     use super::*;
 
     async fn ask(request: http::request::Builder, body: &'static str) -> (u16, String) {
-        let request = request.header("content-type", "application/json").body(body.into());
+        let request = request.header("content-type", "application/json").body(Body::from(body));
         let answer = app().unwrap().oneshot(request.unwrap()).await.unwrap();
         let status = answer.status().as_u16();
-        let body = Body::collect(answer.into_body()).await.unwrap().to_bytes();
+        let body = answer.into_body().collect().await.unwrap().to_bytes();
         (status, String::from_utf8(body.to_vec()).unwrap())
     }
 

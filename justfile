@@ -1,0 +1,34 @@
+# What there is to do. `just` alone lists it.
+
+default:
+    @just --list
+
+# Run the gateway, with a configuration or without.
+run *ARGS:
+    cargo run --release -- {{ARGS}}
+
+# Run the tests.
+test:
+    cargo test --workspace
+
+# Format, lint and check the docs, as CI does.
+check:
+    cargo fmt --check
+    cargo clippy --workspace --all-targets -- -D warnings
+    RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps
+
+# Open the documentation.
+doc:
+    cargo doc --workspace --no-deps --open
+
+# Run the official SDKs against the program.
+sdks:
+    scripts/sdks.sh
+
+# Run a real llama.cpp server behind the program.
+llama-cpp:
+    scripts/llama-cpp.sh
+
+# Everything that must pass.
+ci:
+    .ci/run
