@@ -1,0 +1,203 @@
+//! A caller that sends exact bytes and reads to the end, whatever that is.
+
+use std::io;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use socket2::SockRef;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::time::{sleep, timeout};
+
+use crate::PATIENCE;
+
+/// A connection of a caller.
+pub struct RawClient {
+    stream: TcpStream,
+    read: Vec<u8>,
+}
+
+/// An answer as it came.
+#[derive(Debug, Clone)]
+pub struct Answer {
+    /// Its status.
+    pub status: u16,
+    /// Its head, in lower case.
+    pub head: String,
+    /// Its body, without the framing.
+    pub body: Vec<u8>,
+    /// Whether its framing says that it is whole.
+    pub complete: bool,
+}
+
+impl Answer {
+    /// The body as text.
+    pub fn text(&self) -> String {
+        String::from_utf8_lossy(&self.body).into_owned()
+    }
+
+    /// The value of a header.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        let prefix = format!("{name}: ");
+        self.head.lines().find_map(|line| line.strip_prefix(&prefix))
+    }
+
+    /// `error.code` of an envelope.
+    pub fn code(&self) -> String {
+        let value: serde_json::Value = serde_json::from_slice(&self.body).unwrap_or_default();
+        value["error"]["code"].as_str().unwrap_or_default().to_owned()
+    }
+}
+
+impl RawClient {
+    /// Connects.
+    ///
+    /// # Panics
+    ///
+    /// If nobody listens.
+    pub async fn connect(address: SocketAddr) -> Self {
+        let stream = TcpStream::connect(address).await.expect("somebody listens");
+        Self { stream, read: Vec::new() }
+    }
+
+    /// Sends these bytes.
+    ///
+    /// # Panics
+    ///
+    /// If the connection is closed.
+    pub async fn send(&mut self, bytes: impl AsRef<[u8]>) {
+        self.stream.write_all(bytes.as_ref()).await.expect("the connection is open");
+    }
+
+    /// Sends these bytes, as far as the other side takes them.
+    pub async fn try_send(&mut self, bytes: impl AsRef<[u8]>) -> io::Result<()> {
+        self.stream.write_all(bytes.as_ref()).await
+    }
+
+    /// Sends these bytes one at a time.
+    pub async fn dribble(&mut self, bytes: &[u8], every: Duration) -> io::Result<()> {
+        for byte in bytes {
+            self.stream.write_all(&[*byte]).await?;
+            sleep(every).await;
+        }
+        Ok(())
+    }
+
+    /// Posts this JSON.
+    pub async fn post(&mut self, path: &str, json: &str) {
+        self.send(post(path, json)).await;
+    }
+
+    /// Sends no more, and still reads.
+    ///
+    /// # Panics
+    ///
+    /// If the connection is closed.
+    pub async fn half_close(&mut self) {
+        self.stream.shutdown().await.expect("the connection is open");
+    }
+
+    /// Closes with a reset.
+    pub fn reset(self) {
+        // If it cannot be set the close is an ordinary one, and the test will say so.
+        let _ = SockRef::from(&self.stream).set_linger(Some(Duration::ZERO));
+    }
+
+    /// Reads until this text has come.
+    ///
+    /// # Panics
+    ///
+    /// If it does not come.
+    pub async fn read_until(&mut self, text: &str) {
+        let found = |read: &[u8]| read.windows(text.len()).any(|part| part == text.as_bytes());
+        while !found(&self.read) {
+            let count = timeout(PATIENCE, self.stream.read_buf(&mut self.read)).await;
+            let count = count.expect("it comes in time").expect("it can be read");
+            assert!(count > 0, "'{text}' never came: {}", String::from_utf8_lossy(&self.read));
+        }
+    }
+
+    /// Reads one answer: as long as its framing says, or to the end.
+    ///
+    /// # Panics
+    ///
+    /// If none comes in time.
+    pub async fn answer(&mut self) -> Answer {
+        let mut closed = false;
+        loop {
+            if let Some((answer, used)) = parse(&self.read, closed) {
+                self.read.drain(..used);
+                return answer;
+            }
+            assert!(!closed, "no answer: {:?}", String::from_utf8_lossy(&self.read));
+            let count = timeout(PATIENCE, self.stream.read_buf(&mut self.read)).await;
+            closed = count.expect("it comes in time").unwrap_or(0) == 0;
+        }
+    }
+
+    /// Reads until the connection is closed, and returns what came.
+    ///
+    /// # Panics
+    ///
+    /// If it stays open.
+    pub async fn closed(&mut self) -> Vec<u8> {
+        loop {
+            let count = timeout(PATIENCE, self.stream.read_buf(&mut self.read)).await;
+            if count.expect("it is closed in time").unwrap_or(0) == 0 {
+                return std::mem::take(&mut self.read);
+            }
+        }
+    }
+}
+
+/// A request with this JSON.
+pub fn post(path: &str, json: &str) -> String {
+    format!(
+        "POST {path} HTTP/1.1\r\nhost: gateway\r\ncontent-type: application/json\r\n\
+         content-length: {}\r\n\r\n{json}",
+        json.len()
+    )
+}
+
+/// Sends one request on a connection of its own, and reads the answer.
+pub async fn ask(address: SocketAddr, request: impl AsRef<[u8]>) -> Answer {
+    let mut client = RawClient::connect(address).await;
+    client.send(request).await;
+    client.answer().await
+}
+
+/// The answer at the start of these bytes and its length, once it is whole or the end is here.
+fn parse(bytes: &[u8], closed: bool) -> Option<(Answer, usize)> {
+    let start = bytes.windows(4).position(|four| four == b"\r\n\r\n")? + 4;
+    let head = String::from_utf8_lossy(&bytes[..start]).to_ascii_lowercase();
+    let status = head.split(' ').nth(1)?.parse().ok()?;
+    let header = |name: &str| head.lines().find_map(|line| line.strip_prefix(name));
+    let rest = &bytes[start..];
+    let (body, used, complete) = if header("transfer-encoding: chunked").is_some() {
+        dechunk(rest)
+    } else {
+        let length = header("content-length: ").map_or(0, |length| length.parse().unwrap_or(0));
+        let taken = rest.len().min(length);
+        (rest[..taken].to_vec(), taken, taken == length)
+    };
+    (complete || closed).then(|| (Answer { status, head, body, complete }, start + used))
+}
+
+fn dechunk(mut bytes: &[u8]) -> (Vec<u8>, usize, bool) {
+    let whole = bytes.len();
+    let mut body = Vec::new();
+    while let Some(end) = bytes.windows(2).position(|two| two == b"\r\n") {
+        let size = String::from_utf8_lossy(&bytes[..end]);
+        let Ok(size) = usize::from_str_radix(&size, 16) else { break };
+        if bytes.len() < end + 2 + size + 2 {
+            body.extend_from_slice(&bytes[(end + 2).min(bytes.len())..]);
+            break;
+        }
+        body.extend_from_slice(&bytes[end + 2..end + 2 + size]);
+        bytes = &bytes[end + 2 + size + 2..];
+        if size == 0 {
+            return (body, whole - bytes.len(), true);
+        }
+    }
+    (body, whole, false)
+}

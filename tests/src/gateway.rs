@@ -1,0 +1,155 @@
+//! The real program.
+
+use std::env;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::thread;
+use std::time::Duration;
+
+use tempfile::NamedTempFile;
+
+use crate::until;
+
+/// A running program. It is killed when this is dropped.
+pub struct Gateway {
+    child: Child,
+    address: SocketAddr,
+    log: Arc<Mutex<String>>,
+    // Read at the start; kept so that it can be looked at when a test fails.
+    _config: NamedTempFile,
+}
+
+impl Gateway {
+    /// Starts the program with this `model` section, and these lines under `server`.
+    ///
+    /// # Panics
+    ///
+    /// If it does not listen.
+    pub fn start_with(server: &str, model: &str) -> Self {
+        let yaml = format!(
+            "server:\n  port: 0\n  log: {{ level: info, format: json }}\n{server}model:\n{model}"
+        );
+        let mut config = NamedTempFile::new().expect("a temporary file");
+        config.write_all(yaml.as_bytes()).expect("room for it");
+        let mut child = Command::new(program())
+            .arg(config.path())
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the program starts");
+        let log = Arc::new(Mutex::new(String::new()));
+        let (told, mut errors) = (Arc::clone(&log), child.stderr.take().expect("it is piped"));
+        thread::spawn(move || {
+            let mut bytes = [0; 4096];
+            while let Ok(count @ 1..) = errors.read(&mut bytes) {
+                let mut log = told.lock().unwrap_or_else(PoisonError::into_inner);
+                log.push_str(&String::from_utf8_lossy(&bytes[..count]));
+            }
+        });
+        let out = BufReader::new(child.stdout.take().expect("it is piped"));
+        let mut lines = out.lines().map_while(Result::ok);
+        let line = lines.find_map(|line| {
+            line.split_once("listening on http://").map(|(_, address)| address.to_owned())
+        });
+        let address = line.and_then(|address| address.parse().ok());
+        let address = address.unwrap_or_else(|| {
+            let status = child.wait();
+            panic!(
+                "it does not listen: {status:?}\n{}",
+                log.lock().unwrap_or_else(PoisonError::into_inner)
+            )
+        });
+        Self { child, address, log, _config: config }
+    }
+
+    /// Starts the program with one chat model `m` of these instances.
+    pub fn start(urls: &[String]) -> Self {
+        Self::start_with("", &model("", urls))
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// What it logged so far.
+    pub fn log(&self) -> String {
+        self.log.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Sends a signal by its name.
+    ///
+    /// # Panics
+    ///
+    /// If it cannot be sent.
+    pub fn signal(&self, name: &str) {
+        let pid = self.child.id().to_string();
+        let status = Command::new("kill").args([format!("-{name}"), pid]).status();
+        assert!(status.expect("there is a kill command").success());
+    }
+
+    /// Waits for its end.
+    ///
+    /// # Panics
+    ///
+    /// If it does not end.
+    pub async fn exit(&mut self) -> ExitStatus {
+        let mut status = None;
+        until("the program ended", || {
+            status = self.child.try_wait().expect("it is ours");
+            status.is_some()
+        })
+        .await;
+        status.expect("it ended")
+    }
+
+    /// Waits until it logged this.
+    pub async fn logged(&self, text: &str) -> String {
+        until("it was logged", || self.log().contains(text)).await;
+        self.log()
+    }
+}
+
+impl Drop for Gateway {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// A `model` section of these lines and one chat model `m` of these instances, balanced round robin.
+pub fn model(lines: &str, urls: &[String]) -> String {
+    let mut model = format!(
+        "  load-balance: {{ type: round-robin }}\n{lines}  services:\n    chat:\n      instances:\n"
+    );
+    for url in urls {
+        model.push_str(&format!("        - {{ name: m, base-url: '{url}' }}\n"));
+    }
+    model
+}
+
+/// Where the program is, built in the way this test is.
+fn program() -> &'static PathBuf {
+    static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
+    PROGRAM.get_or_init(|| {
+        let test = env::current_exe().expect("it runs");
+        let profile = test.ancestors().nth(2).expect("it is in deps, in a profile's folder");
+        let mut build = Command::new(env::var_os("CARGO").unwrap_or("cargo".into()));
+        build.args(["build", "--quiet", "-p", "jairouter-bin", "--target-dir"]);
+        build.arg(profile.parent().expect("a profile is in the target folder"));
+        if profile.ends_with("release") {
+            build.arg("--release");
+        }
+        assert!(build.status().expect("there is a cargo").success(), "the program builds");
+        profile.join("jairouter")
+    })
+}
+
+/// A little while: long enough for what should not happen to happen.
+pub async fn a_moment() {
+    tokio::time::sleep(Duration::from_millis(100)).await;
+}

@@ -1,0 +1,181 @@
+//! Streams after their first token: whole, broken, silent, abandoned.
+
+use std::time::Duration;
+
+use jairouter_tests::client::{Answer, RawClient, ask, post};
+use jairouter_tests::gateway::{Gateway, model};
+use jairouter_tests::upstream::Step::{Chunk, Fin, LastChunk, Read, Rst, Send, Sleep, Stall};
+use jairouter_tests::upstream::{Seen, Step, Upstream, event_stream, json};
+use jairouter_tests::{chat, token, until};
+
+const CLOCKS: &str = "  timeouts: { first-token: 5s, idle: 400ms, total: 2s }\n";
+
+fn gateway(upstream: &Upstream) -> Gateway {
+    Gateway::start_with("", &model(CLOCKS, &[upstream.url()]))
+}
+
+fn chunk(text: &str) -> Step {
+    Chunk(text.into())
+}
+
+/// What a caller sees of a stream of two tokens and then this.
+async fn after_two_tokens(more: Vec<Step>) -> Answer {
+    let begin = vec![Read, event_stream(), chunk(&token("a")), chunk(&token("b"))];
+    let steps = [begin, more].concat();
+    let upstream = Upstream::start(move |_| steps.clone()).await;
+    ask(gateway(&upstream).address(), post("/v1/chat/completions", &chat("m", true))).await
+}
+
+fn assert_honest(answer: &Answer, code: &str) {
+    let text = answer.text();
+    let (tokens, end) = text.split_at(token("a").len() + token("b").len());
+    assert_eq!(tokens, token("a") + &token("b"));
+    assert!(end.starts_with("data: {\"error\"") && end.contains(code), "{code}: {end:?}");
+    assert!(end.ends_with("}\n\n") && end.matches("data:").count() == 1, "{end:?}");
+    assert!(!text.contains("[DONE]") && !answer.complete, "a cut stream never looks complete");
+}
+
+#[tokio::test]
+async fn a_whole_stream_passes_byte_for_byte_however_oddly_it_is_framed() {
+    let odd = ": ping\r\n\r\ndata: {\"choices\":[{\"delta\":{\"role\":\"assistant\"}}]}\n\n\
+        event: x\nid: 7\nretry: 10\ndata:{\"choices\":[{\"delta\":{\"content\":\"\u{e9}\\u00e9\"}}],\"n\":1e999}\r\r\
+        data: not json\ndata: two lines\n\n:\n\ndata: [DONE]\n\n: bye\n\n";
+    for size in [1, 3, 7, 1000] {
+        let pieces = odd.as_bytes().chunks(size).map(|piece| Chunk(piece.to_vec()));
+        let steps: Vec<_> =
+            [Read, event_stream()].into_iter().chain(pieces).chain([LastChunk]).collect();
+        let upstream = Upstream::start(move |_| steps.clone()).await;
+        let request = post("/v1/chat/completions", &chat("m", true));
+        let answer = ask(gateway(&upstream).address(), request).await;
+        assert_eq!(answer.text(), odd, "in pieces of {size}");
+        assert!(answer.complete);
+    }
+}
+
+// fault: U6
+#[tokio::test]
+async fn a_stream_that_falls_silent_ends_with_an_error_event() {
+    assert_honest(&after_two_tokens(vec![Stall]).await, "upstream_stalled");
+}
+
+// fault: U7, U8
+#[tokio::test]
+async fn a_stream_that_breaks_off_ends_with_an_error_event() {
+    for more in [
+        vec![Rst],
+        vec![Fin],
+        vec![Send(b"1f\r\ndata: {\"half".to_vec()), Fin],
+        vec![chunk("data: {\"half an event"), Fin],
+        vec![chunk("data: {\"choices\":[]}\n"), Rst],
+        vec![Send(b"zz\r\n".to_vec()), Stall],
+    ] {
+        assert_honest(&after_two_tokens(more).await, "upstream_broken");
+    }
+}
+
+// fault: U9
+#[tokio::test]
+async fn a_stream_that_ends_with_its_connection_needs_its_done() {
+    let head = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\n";
+    for (end, whole) in [("data: [DONE]\n\n", true), ("", false), ("data: [DO", false)] {
+        let body = format!("{head}{}{}{end}", token("a"), token("b"));
+        let upstream = Upstream::start(move |_| vec![Read, Send(body.clone().into()), Fin]).await;
+        let request = post("/v1/chat/completions", &chat("m", true));
+        let answer = ask(gateway(&upstream).address(), request).await;
+        assert_eq!(answer.complete, whole, "{end:?}");
+        if !whole {
+            assert_honest(&answer, "upstream_broken");
+        }
+    }
+}
+
+// fault: U27
+#[tokio::test]
+async fn an_instance_s_own_error_event_passes_and_nothing_behind_it() {
+    let error = "data: {\"error\":{\"message\":\"cuda upstream_broken\"}}\n\n";
+    let done = "data: [DONE]\n\n";
+    for more in [
+        vec![chunk(error), chunk(done), LastChunk],
+        vec![chunk(&format!("{error}{done}")), LastChunk],
+    ] {
+        let answer = after_two_tokens(more).await;
+        assert_honest(&answer, "cuda");
+    }
+}
+
+#[tokio::test]
+async fn a_stream_that_never_ends_is_cut_by_the_total_clock() {
+    let more = (0..100).flat_map(|_| [chunk(": ping\n\n"), Sleep(Duration::from_millis(50))]);
+    let answer = after_two_tokens(more.collect()).await;
+    assert!(answer.text().contains("upstream_timeout") && !answer.complete);
+}
+
+// fault: S6, S7
+#[tokio::test]
+async fn a_caller_that_leaves_ends_the_upstream_s_work_in_every_phase() {
+    let before_the_head = vec![Read, Stall];
+    let before_a_token = vec![Read, event_stream(), chunk(": ping\n\n"), Stall];
+    let between_tokens = vec![Read, event_stream(), chunk(&token("a")), Stall];
+    let in_a_body =
+        vec![Read, Send(json("200 OK", "{ }")[..].split_last().unwrap().1.to_vec()), Stall];
+    for (steps, stream, marker) in [
+        (before_the_head.clone(), false, None),
+        (before_the_head, true, None),
+        (before_a_token, true, None),
+        (between_tokens, true, Some("content")),
+        (in_a_body, false, Some("{")),
+    ] {
+        for reset in [false, true] {
+            let own = steps.clone();
+            let upstream = Upstream::start(move |_| own.clone()).await;
+            // Long clocks: only the caller can have ended it.
+            let gateway = Gateway::start(&[upstream.url()]);
+            let mut client = RawClient::connect(gateway.address()).await;
+            client.post("/v1/chat/completions", &chat("m", stream)).await;
+            until("the request arrived", || !upstream.requests().is_empty()).await;
+            if let Some(marker) = marker {
+                client.read_until("\r\n\r\n").await;
+                client.read_until(marker).await;
+            }
+            assert_eq!(upstream.count(&Seen::Left), 0, "it works on {steps:?}");
+            if reset {
+                client.reset()
+            } else {
+                drop(client)
+            }
+            until("the upstream was let go", || upstream.count(&Seen::Left) == 1).await;
+            let log = gateway.logged("caller left").await;
+            assert!(log.contains("\"status\":499") || log.contains("\"status\":200"), "{log}");
+        }
+    }
+}
+
+// fault: S8
+#[tokio::test]
+async fn a_caller_that_sent_a_byte_too_many_is_seen_leaving_too() {
+    let upstream = Upstream::start(|_| vec![Read, Stall]).await;
+    let gateway = Gateway::start(&[upstream.url()]);
+    let mut client = RawClient::connect(gateway.address()).await;
+    client.send(post("/v1/chat/completions", &chat("m", false)) + "G").await;
+    until("the request arrived", || !upstream.requests().is_empty()).await;
+    drop(client);
+    until("the upstream was let go", || upstream.count(&Seen::Left) == 1).await;
+}
+
+// fault: S4
+#[tokio::test]
+async fn a_caller_that_does_not_read_stops_the_upstream_and_is_cut_off_in_the_end() {
+    let megabyte = token(&"x".repeat(1 << 20));
+    let upstream = Upstream::start(move |_| {
+        let flood = (0..64).map(|_| chunk(&megabyte));
+        [Read, event_stream()].into_iter().chain(flood).chain([LastChunk]).collect()
+    })
+    .await;
+    let gateway = Gateway::start_with("  write-timeout: 500ms\n", &model("", &[upstream.url()]));
+    let mut client = RawClient::connect(gateway.address()).await;
+    client.post("/v1/chat/completions", &chat("m", true)).await;
+    client.read_until("content").await;
+    until("the upstream was let go", || upstream.count(&Seen::Left) == 1).await;
+    assert_eq!(upstream.count(&Seen::Finished), 0, "64 MiB were not swallowed");
+    gateway.logged("caller left").await;
+}
