@@ -38,7 +38,8 @@ struct Events {
 
 enum State {
     Open,
-    /// The caller is being told. hyper would drop the frame if the error followed it at once.
+    /// The caller is being told, or sent what came before. hyper would drop what it has not flushed,
+    /// the head included, if the error followed at once.
     Telling(Error),
     Failed(Error),
     Ended,
@@ -82,14 +83,11 @@ impl UpstreamBody {
     /// Closes the connection and tells the caller, if there is a way to.
     fn fail(&mut self, error: Error) {
         self.body = Body::empty();
-        match &mut self.events {
-            Some(events) => {
-                events.tail.clear();
-                self.out.push(envelope::event(&error));
-                self.state = State::Telling(error);
-            }
-            None => self.state = State::Failed(error),
+        if let Some(events) = &mut self.events {
+            events.tail.clear();
+            self.out.push(envelope::event(&error));
         }
+        self.state = State::Telling(error);
     }
 
     fn end(&mut self) {
