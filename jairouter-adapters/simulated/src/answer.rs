@@ -1,16 +1,16 @@
 //! What is answered, whole or in pieces.
 
 use bytes::{BufMut, Bytes, BytesMut};
-use serde_json::{Value, json};
+use serde::Serialize;
 
-use crate::ask::Ask;
-use crate::schema;
-use crate::text;
+use crate::ask::{Ask, Fault, Wanted};
+use crate::text::Said;
+use crate::wire::{self, Call, Called, Choice, Delta, Generation, Part, Usage};
 
-/// How much of a tool call's arguments is one piece.
-const PIECE: usize = 8;
+/// What a chunk takes beside the model's name and its token.
+const CHUNK: usize = 256;
 
-/// An answer that is known before its first token.
+/// An answer that is known before its first token. Its choices all say the same.
 #[derive(Debug)]
 pub(crate) struct Answer {
     id: String,
@@ -18,157 +18,154 @@ pub(crate) struct Answer {
     is_chat: bool,
     choices: usize,
     tool: Option<String>,
-    /// Of the text, or of the tool call's arguments.
-    pieces: Vec<String>,
+    said: Said,
     finish: &'static str,
     prompt_tokens: usize,
     include_usage: bool,
 }
 
 impl Answer {
-    pub(crate) fn new(ask: &Ask, is_chat: bool, number: u64, length: usize) -> Self {
+    pub(crate) fn new(ask: Ask, is_chat: bool, number: u64, length: usize) -> Result<Self, Fault> {
+        let (choices, prompt_tokens) = ask.check(is_chat)?;
         let limit = ask.limit().unwrap_or(usize::MAX);
-        let tool = ask.tool();
-        let (mut pieces, whole) = match (tool, ask.schema()) {
-            (Some(function), _) => {
-                (pieces_of(&schema::value(&function.parameters).to_string()), "tool_calls")
-            }
-            (None, Some(wanted)) => (pieces_of(&schema::value(&wanted).to_string()), "stop"),
-            (None, None) => (text::tokens(length.min(limit)), "stop"),
+        let (tool, (mut said, is_cut)) = match ask.wanted() {
+            Wanted::Call(name, arguments) => (Some(name), Said::json(arguments, limit)),
+            Wanted::Json(json) => (None, Said::json(json, limit)),
+            Wanted::Text => (None, (Said::passage(length.min(limit)), limit < length)),
         };
-        let cut =
-            limit < if tool.is_some() || ask.schema().is_some() { pieces.len() } else { length };
-        pieces.truncate(limit);
-        let stopped = tool.is_none() && text::cut_at(&mut pieces, &ask.stops());
-        Self {
-            id: format!("{}-simulated-{number}", if is_chat { "chatcmpl" } else { "cmpl" }),
-            model: ask.model.clone(),
-            is_chat,
-            choices: ask.choices(),
-            tool: tool.map(|function| function.name.clone()),
-            finish: if cut && !stopped { "length" } else { whole },
-            pieces,
-            prompt_tokens: ask.prompt_tokens(),
-            include_usage: ask.include_usage(),
-        }
+        let is_stopped = tool.is_none() && said.stop_at(ask.stops());
+        let finish = match &tool {
+            _ if is_cut && !is_stopped => "length",
+            Some(_) => "tool_calls",
+            None => "stop",
+        };
+        let id = format!("{}-simulated-{number}", if is_chat { "chatcmpl" } else { "cmpl" });
+        let include_usage = ask.include_usage();
+        let model = ask.model;
+        Ok(Self { id, model, is_chat, choices, tool, said, finish, prompt_tokens, include_usage })
     }
 
     /// How many tokens take their time.
     pub(crate) fn tokens(&self) -> usize {
-        self.pieces.len()
-    }
-
-    fn usage(&self) -> Value {
-        let completion = self.pieces.len() * self.choices;
-        json!({
-            "prompt_tokens": self.prompt_tokens,
-            "completion_tokens": completion,
-            "total_tokens": self.prompt_tokens + completion,
-        })
+        self.said.tokens()
     }
 
     /// The answer as one object.
     pub(crate) fn whole(&self) -> Bytes {
-        let text = self.pieces.concat();
-        let choice = |index: usize| {
-            let mut choice =
-                json!({ "index": index, "logprobs": null, "finish_reason": self.finish });
-            if !self.is_chat {
-                choice["text"] = json!(text);
-            } else if let Some(name) = &self.tool {
-                let call = self.call(index, name, &text);
-                choice["message"] =
-                    json!({ "role": "assistant", "content": null, "tool_calls": [call] });
-            } else {
-                choice["message"] = json!({ "role": "assistant", "content": text });
-            }
-            choice
-        };
+        let text = self.said.text();
+        let choices = (0..self.choices).map(|index| {
+            let part = match &self.tool {
+                _ if !self.is_chat => Part::Text(text),
+                Some(name) => {
+                    let call = Call { index: None, ..self.call(index, name, text) };
+                    Part::Message(Delta::Role {
+                        role: "assistant",
+                        content: None,
+                        tool_calls: Some([call]),
+                    })
+                }
+                None => Part::Message(Delta::Role {
+                    role: "assistant",
+                    content: Some(text),
+                    tool_calls: None,
+                }),
+            };
+            Choice { index, part, logprobs: (), finish_reason: Some(self.finish) }
+        });
         let object = if self.is_chat { "chat.completion" } else { "text_completion" };
-        let mut whole = self.object(object, (0..self.choices).map(choice).collect());
-        whole["usage"] = self.usage();
-        whole.to_string().into()
+        let choices: Vec<_> = choices.collect();
+        wire::whole(&self.object(object, choices, Some(self.usage())))
     }
 
-    /// The event of one token: of every choice the same.
-    pub(crate) fn token(&self, at: usize) -> Bytes {
-        let mut out = BytesMut::new();
-        if at == 0 && self.is_chat {
-            let role =
-                |index| self.chunk(index, json!({ "role": "assistant", "content": "" }), None);
-            (0..self.choices).map(role).for_each(|chunk| event(&mut out, &chunk));
-        }
-        let Some(piece) = self.pieces.get(at) else { return out.freeze() };
-        for index in 0..self.choices {
-            let delta = match &self.tool {
-                Some(name) if at == 0 => {
-                    let mut call = self.call(index, name, piece);
-                    call["index"] = json!(0);
-                    json!({ "tool_calls": [call] })
+    /// The first events of a chat's stream: who speaks. A completion has none.
+    pub(crate) fn role(&self) -> Option<Bytes> {
+        let content = self.tool.is_none().then_some("");
+        self.is_chat.then(|| {
+            self.chunks(|_| Delta::Role { role: "assistant", content, tool_calls: None }, None)
+                .freeze()
+        })
+    }
+
+    /// The events of the token that begins at this byte of the text, of every choice one, and where
+    /// the next one begins.
+    pub(crate) fn token(&self, from: usize) -> (Bytes, usize) {
+        let piece = self.said.piece(from);
+        let delta = |index| match &self.tool {
+            Some(name) if from == 0 => Delta::Calls { tool_calls: [self.call(index, name, piece)] },
+            Some(_) => {
+                let function = Called { name: None, arguments: piece };
+                Delta::Calls {
+                    tool_calls: [Call { index: Some(0), id: None, r#type: None, function }],
                 }
-                Some(_) => {
-                    json!({ "tool_calls": [{ "index": 0, "function": { "arguments": piece } }] })
-                }
-                None => json!({ "content": piece }),
-            };
-            event(&mut out, &self.chunk(index, delta, None));
-        }
-        out.freeze()
+            }
+            None => Delta::Content { content: piece },
+        };
+        (self.chunks(delta, None).freeze(), from + piece.len())
     }
 
     /// The events that end a stream.
     pub(crate) fn end(&self) -> Bytes {
-        let mut out = BytesMut::new();
-        for index in 0..self.choices {
-            event(&mut out, &self.chunk(index, json!({}), Some(self.finish)));
-        }
+        let mut out = self.chunks(|_| Delta::Nothing {}, Some(self.finish));
         if self.include_usage {
-            let mut last = self.object(self.chunk_object(), Vec::new());
-            last["usage"] = self.usage();
-            event(&mut out, &last);
+            let none: [Choice<'_>; 0] = [];
+            wire::event(&mut out, &self.object(self.chunk(), none, Some(self.usage())));
         }
         out.put_slice(b"data: [DONE]\n\n");
         out.freeze()
     }
 
-    fn call(&self, index: usize, name: &str, arguments: &str) -> Value {
-        let id = format!("call_{}_{index}", self.id);
-        json!({ "id": id, "type": "function", "function": { "name": name, "arguments": arguments } })
+    /// An event for each choice.
+    fn chunks<'a>(
+        &'a self,
+        delta: impl Fn(usize) -> Delta<'a>,
+        finish: Option<&'static str>,
+    ) -> BytesMut {
+        let mut out = BytesMut::with_capacity(self.choices * (CHUNK + self.model.len()));
+        for index in 0..self.choices {
+            let part = match delta(index) {
+                delta if self.is_chat => Part::Delta(delta),
+                Delta::Content { content } => Part::Text(content),
+                _ => Part::Text(""),
+            };
+            let choice = Choice { index, part, logprobs: (), finish_reason: finish };
+            wire::event(&mut out, &self.object(self.chunk(), [choice], None));
+        }
+        out
     }
 
-    fn chunk(&self, index: usize, delta: Value, finish: Option<&str>) -> Value {
-        let choice = if self.is_chat {
-            json!({ "index": index, "delta": delta, "logprobs": null, "finish_reason": finish })
-        } else {
-            let text = delta.get("content").cloned().unwrap_or(json!(""));
-            json!({ "index": index, "text": text, "logprobs": null, "finish_reason": finish })
-        };
-        self.object(self.chunk_object(), vec![choice])
-    }
-
-    fn chunk_object(&self) -> &'static str {
+    fn chunk(&self) -> &'static str {
         if self.is_chat { "chat.completion.chunk" } else { "text_completion" }
     }
 
-    fn object(&self, object: &str, choices: Vec<Value>) -> Value {
-        json!({
-            "id": self.id,
-            "object": object,
-            "created": 0,
-            "model": self.model,
-            "system_fingerprint": "simulated",
-            "choices": choices,
-        })
+    fn call<'a>(&self, choice: usize, name: &'a str, arguments: &'a str) -> Call<'a> {
+        Call {
+            index: Some(0),
+            id: Some(format!("call_{}_{choice}", self.id)),
+            r#type: Some("function"),
+            function: Called { name: Some(name), arguments },
+        }
     }
-}
 
-fn event(out: &mut BytesMut, value: &Value) {
-    out.put_slice(b"data: ");
-    out.put_slice(value.to_string().as_bytes());
-    out.put_slice(b"\n\n");
-}
+    fn usage(&self) -> Usage {
+        let completion = self.tokens() * self.choices;
+        let total = self.prompt_tokens + completion;
+        Usage { prompt: self.prompt_tokens, completion: Some(completion), total }
+    }
 
-fn pieces_of(text: &str) -> Vec<String> {
-    let letters: Vec<char> = text.chars().collect();
-    letters.chunks(PIECE).map(|piece| piece.iter().collect()).collect()
+    fn object<C: Serialize>(
+        &self,
+        object: &'static str,
+        choices: C,
+        usage: Option<Usage>,
+    ) -> Generation<'_, C> {
+        Generation {
+            id: &self.id,
+            object,
+            created: 0,
+            model: &self.model,
+            system_fingerprint: "simulated",
+            choices,
+            usage,
+        }
+    }
 }

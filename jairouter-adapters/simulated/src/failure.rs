@@ -1,16 +1,22 @@
-use std::str::FromStr;
+//! How a request fails when it has to.
+
+use jairouter_core::{Error, Kind};
+
+/// What every deliberate failure says.
+pub(crate) const AS_TOLD: &str = "the simulated engine fails as it was told to";
 
 /// How a request fails.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Failure {
-    /// With this status, 400 to 599. A 429 asks to come back after a second.
+    /// At once with this status, 400 to 599. A 429 asks to come back after a second.
     Status(u16),
-    /// As if nobody listened: nothing was sent.
+    /// At once, as if nobody listened: nothing was sent.
     Refuse,
-    /// The connection breaks before the answer.
+    /// The connection breaks before the first token: of a stream behind its head and the role, of
+    /// any other answer before the head.
     Break,
-    /// The answer breaks off in its middle.
+    /// The answer breaks off in its middle, a stream between two tokens.
     BreakMidway,
     /// The answer stops in its middle, and nothing more comes.
     Stall,
@@ -20,27 +26,24 @@ pub enum Failure {
     ErrorEvent,
 }
 
-impl FromStr for Failure {
-    type Err = String;
-
+impl Failure {
     /// A status, or `refuse`, `break`, `break-midway`, `stall`, `silent`, `error-event`.
-    fn from_str(text: &str) -> Result<Self, String> {
-        Ok(match text {
+    pub(crate) fn named(name: &str) -> Option<Self> {
+        Some(match name {
             "refuse" => Self::Refuse,
             "break" => Self::Break,
             "break-midway" => Self::BreakMidway,
             "stall" => Self::Stall,
             "silent" => Self::Silent,
             "error-event" => Self::ErrorEvent,
-            status => match status.parse() {
-                Ok(status @ 400..=599) => Self::Status(status),
-                _ => {
-                    return Err(format!(
-                        "'{text}' is neither a status from 400 to 599 nor one of refuse, break, \
-                         break-midway, stall, silent, error-event"
-                    ));
-                }
-            },
+            status => {
+                Self::Status(status.parse().ok().filter(|status| (400..600).contains(status))?)
+            }
         })
     }
+}
+
+/// The connection broke.
+pub(crate) fn broken() -> Error {
+    Error::new(Kind::Broken, AS_TOLD)
 }

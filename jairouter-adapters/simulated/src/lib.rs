@@ -2,7 +2,15 @@
 //!
 //! It takes the place of the *transport*: give it to an `Upstream` as its client, and everything
 //! above is as it would be with an engine on the network. It is no model and never pretends to be
-//! one: it streams a fixed text that says so. A token of its is a word.
+//! one: it says a fixed text that says so, its models are `owned_by` `simulated`, and so is their
+//! `system_fingerprint`. The same request is given the same answer, but for the `id`.
+//!
+//! A simulated token is a word with the space behind it; in JSON and in the arguments of a tool it
+//! is eight letters; in what the caller sent it is a word, or a token if the caller sent tokens.
+//!
+//! A stream sends a token at a time; any other answer takes as long and comes whole. Nothing runs
+//! on its own: the body that is polled is the generation, and dropping it is its end. The clock is
+//! tokio's, so tests that pause it do not wait.
 //!
 //! ```
 //! use jairouter_core::{Endpoint, InferenceRequest, Upstream};
@@ -36,14 +44,19 @@
 
 mod answer;
 mod ask;
+mod cut;
 mod embeddings;
 mod engine;
 mod failure;
+mod input;
+mod reply;
 mod schema;
+mod serve;
 mod settings;
 mod stream;
 mod text;
 mod url;
+mod wire;
 
 pub use engine::Engine;
 pub use failure::Failure;

@@ -1,16 +1,25 @@
+//! What can be set, and its bounds.
+
 use std::time::Duration;
 
 use crate::engine::Engine;
 use crate::failure::Failure;
 
-/// Settings of an [`Engine`].
+/// The longest wait for a first token.
+pub(crate) const LONGEST_DELAY: Duration = Duration::from_secs(3600);
+pub(crate) const SLOWEST: f64 = 0.001;
+pub(crate) const FASTEST: f64 = 1_000_000.0;
+/// The most tokens of an answer.
+pub(crate) const LONGEST: usize = 1_000_000;
+
+/// Settings of an [`Engine`]. What is out of bounds is taken as the nearest bound.
 #[derive(Debug, Clone)]
-#[must_use]
+#[must_use = "an engine is there once it is built"]
 pub struct Builder {
     pub(crate) settings: Settings,
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Settings {
     pub(crate) models: Vec<String>,
     pub(crate) first_token: Duration,
@@ -47,29 +56,32 @@ impl Builder {
         self
     }
 
-    /// From the request to the first token. Default 200 ms.
+    /// From the request to the first token, or to the answer for embeddings; at most an hour.
+    /// Default 200 ms.
     pub fn first_token(mut self, delay: Duration) -> Self {
-        self.settings.first_token = delay;
+        self.settings.first_token = delay.min(LONGEST_DELAY);
         self
     }
 
-    /// Tokens a second after the first; 0, or what is no number above it, is all at once. Default 30.
+    /// Tokens a second, from one in a thousand seconds to a million; 0, or what is no number above
+    /// it, is all at once. Default 30.
     pub fn rate(mut self, tokens_per_second: f64) -> Self {
         let is_rate = tokens_per_second.is_finite() && tokens_per_second > 0.0;
-        self.settings.rate = is_rate.then_some(tokens_per_second);
+        self.settings.rate = is_rate.then(|| tokens_per_second.clamp(SLOWEST, FASTEST));
         self
     }
 
-    /// How many tokens an answer has if the request allows them, at least 1. Default 64.
+    /// How many tokens a text has if the request allows them, 1 to a million. Default 64. JSON and
+    /// tool calls are as long as their schema wants.
     pub fn length(mut self, tokens: usize) -> Self {
-        self.settings.length = tokens.max(1);
+        self.settings.length = tokens.clamp(1, LONGEST);
         self
     }
 
     /// The share of requests that fail, 0 to 1. Default 0. Which ones is decided by the seed and the
     /// number of the request.
     pub fn failure_rate(mut self, share: f64) -> Self {
-        self.settings.failure_rate = share.clamp(0.0, 1.0);
+        self.settings.failure_rate = if share.is_nan() { 0.0 } else { share.clamp(0.0, 1.0) };
         self
     }
 
@@ -85,13 +97,15 @@ impl Builder {
         self
     }
 
-    /// How many requests it works on at a time; more get 503 "server busy". Default unlimited.
+    /// How many requests it works on at a time, at least 1; more get 503 "server busy". Default
+    /// unlimited.
     pub fn concurrency(mut self, limit: u32) -> Self {
-        self.settings.concurrency = limit;
+        self.settings.concurrency = limit.max(1);
         self
     }
 
     /// The engine.
+    #[must_use]
     pub fn build(self) -> Engine {
         Engine::new(self.settings)
     }

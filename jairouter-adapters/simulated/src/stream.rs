@@ -11,17 +11,24 @@ use tokio::time::{Instant, Sleep, sleep_until};
 
 use crate::answer::Answer;
 use crate::engine::Running;
-use crate::failure::Failure;
+use crate::failure::{AS_TOLD, Failure, broken};
+
+/// What polling a body gives.
+pub(crate) type Next = Poll<Option<Result<Frame<Bytes>, Error>>>;
 
 /// One token after the other, each when it is due. Whoever drops it ends the generation.
 pub(crate) struct Stream {
     answer: Answer,
-    next: usize,
     begun: Instant,
     rate: Option<f64>,
     sleep: Option<Pin<Box<Sleep>>>,
-    /// What happens in the middle.
-    failure: Option<Failure>,
+    /// Whether the role is out.
+    opened: bool,
+    /// Tokens that are out, and where the next one begins.
+    tokens: usize,
+    from: usize,
+    /// What happens, before which token.
+    failure: Option<(Failure, usize)>,
     /// Until the last event is out.
     running: Option<Running>,
 }
@@ -34,14 +41,28 @@ impl Stream {
         failure: Option<Failure>,
         running: Running,
     ) -> Self {
-        let begun = Instant::now();
-        Self { answer, next: 0, begun, rate, sleep: None, failure, running: Some(running) }
+        let middle = answer.tokens().div_ceil(2);
+        let failure = failure.map(|failure| match failure {
+            Failure::Break => (failure, 0),
+            _ => (failure, middle),
+        });
+        Self {
+            answer,
+            begun: Instant::now(),
+            rate,
+            sleep: None,
+            opened: false,
+            tokens: 0,
+            from: 0,
+            failure,
+            running: Some(running),
+        }
     }
 
     /// Waits for the next token's time.
     fn poll_due(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let Some(rate) = self.rate else { return Poll::Ready(()) };
-        let due = self.begun + after(self.next, rate);
+        let due = self.begun + after(self.tokens, rate);
         if Instant::now() >= due {
             return Poll::Ready(());
         }
@@ -52,54 +73,55 @@ impl Stream {
         sleep.as_mut().poll(cx)
     }
 
-    fn poll_failure(&mut self, failure: Failure) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
-        match failure {
-            Failure::Stall => Poll::Pending,
-            Failure::ErrorEvent => {
-                self.running = None;
-                let error =
-                    Error::new(Kind::Failed, "the simulated engine fails as it was told to");
-                Poll::Ready(Some(Ok(Frame::data(envelope::event(&error)))))
-            }
-            _ => {
-                self.running = None;
-                let message = "the simulated engine broke off as it was told to";
-                Poll::Ready(Some(Err(Error::new(Kind::Broken, message))))
-            }
+    fn poll_failure(&mut self, failure: Failure) -> Next {
+        if failure == Failure::Stall {
+            return Poll::Pending;
         }
+        self.running = None;
+        Poll::Ready(Some(match failure {
+            Failure::ErrorEvent => {
+                Ok(Frame::data(envelope::event(&Error::new(Kind::Failed, AS_TOLD))))
+            }
+            _ => Err(broken()),
+        }))
     }
 }
 
 /// So long after the first token comes the one of this number.
 pub(crate) fn after(tokens: usize, rate: f64) -> Duration {
-    Duration::try_from_secs_f64(tokens as f64 / rate).unwrap_or(Duration::MAX / 2)
+    Duration::from_secs_f64(tokens as f64 / rate)
 }
 
 impl Body for Stream {
     type Data = Bytes;
     type Error = Error;
 
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Next {
         let this = &mut *self;
         if this.running.is_none() {
             return Poll::Ready(None);
         }
-        if let Some(failure) = this.failure
-            && this.next >= this.answer.tokens().div_ceil(2)
+        if !this.opened {
+            this.opened = true;
+            if let Some(role) = this.answer.role() {
+                return Poll::Ready(Some(Ok(Frame::data(role))));
+            }
+        }
+        ready!(this.poll_due(cx));
+        if let Some((failure, at)) = this.failure
+            && this.tokens == at
         {
             return this.poll_failure(failure);
         }
-        ready!(this.poll_due(cx));
-        let frame = if this.next < this.answer.tokens() {
-            this.answer.token(this.next)
+        let frame = if this.tokens < this.answer.tokens() {
+            let (frame, next) = this.answer.token(this.from);
+            this.from = next;
+            this.tokens += 1;
+            frame
         } else {
             this.running = None;
             this.answer.end()
         };
-        this.next += 1;
         Poll::Ready(Some(Ok(Frame::data(frame))))
     }
 
