@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use socket2::SockRef;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::{sleep, timeout};
 
 use crate::PATIENCE;
@@ -57,6 +57,18 @@ impl RawClient {
     /// If nobody listens.
     pub async fn connect(address: SocketAddr) -> Self {
         let stream = TcpStream::connect(address).await.expect("somebody listens");
+        Self { stream, read: Vec::new() }
+    }
+
+    /// Connects with a receive buffer as small as the kernel grants.
+    ///
+    /// # Panics
+    ///
+    /// If nobody listens.
+    pub async fn connect_narrowly(address: SocketAddr) -> Self {
+        let socket = TcpSocket::new_v4().expect("a socket");
+        socket.set_recv_buffer_size(1).expect("it is open");
+        let stream = socket.connect(address).await.expect("somebody listens");
         Self { stream, read: Vec::new() }
     }
 
@@ -114,6 +126,22 @@ impl RawClient {
             let count = timeout(PATIENCE, self.stream.read_buf(&mut self.read)).await;
             let count = count.expect("it comes in time").expect("it can be read");
             assert!(count > 0, "'{text}' never came: {}", String::from_utf8_lossy(&self.read));
+        }
+    }
+
+    /// Reads these many bytes at a time, with a pause behind each, until this text has come.
+    ///
+    /// # Panics
+    ///
+    /// If the connection ends before that.
+    pub async fn read_slowly(&mut self, bytes: usize, pause: Duration, text: &str) {
+        let mut piece = vec![0; bytes];
+        while !self.read.windows(text.len()).any(|part| part == text.as_bytes()) {
+            let count = timeout(PATIENCE, self.stream.read(&mut piece)).await;
+            let count = count.expect("it comes in time").expect("it can be read");
+            assert!(count > 0, "'{text}' never came");
+            self.read.extend_from_slice(&piece[..count]);
+            sleep(pause).await;
         }
     }
 

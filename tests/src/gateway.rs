@@ -1,6 +1,7 @@
 //! The real program.
 
 use std::env;
+use std::fmt::Write as _;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -127,7 +128,8 @@ pub fn model(lines: &str, urls: &[String]) -> String {
         "  load-balance: {{ type: round-robin }}\n{lines}  services:\n    chat:\n      instances:\n"
     );
     for url in urls {
-        model.push_str(&format!("        - {{ name: m, base-url: '{url}' }}\n"));
+        // Memory does not refuse a write.
+        let _ = writeln!(model, "        - {{ name: m, base-url: '{url}' }}");
     }
     model
 }

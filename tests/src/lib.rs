@@ -3,6 +3,7 @@
 
 pub mod client;
 pub mod gateway;
+pub mod stack;
 pub mod upstream;
 
 use std::time::Duration;

@@ -139,9 +139,9 @@ async fn a_caller_that_leaves_ends_the_upstream_s_work_in_every_phase() {
             }
             assert_eq!(upstream.count(&Seen::Left), 0, "it works on {steps:?}");
             if reset {
-                client.reset()
+                client.reset();
             } else {
-                drop(client)
+                drop(client);
             }
             until("the upstream was let go", || upstream.count(&Seen::Left) == 1).await;
             let log = gateway.logged("caller left").await;

@@ -5,9 +5,8 @@ use std::time::Duration;
 use jairouter_tests::client::{Answer, ask, post};
 use jairouter_tests::gateway::{Gateway, model};
 use jairouter_tests::upstream::Step::{Fin, Read, Rst, Send, Sleep, Stall};
-use jairouter_tests::upstream::{Step, Upstream, closed_port, json};
+use jairouter_tests::upstream::{Step, Unaccepting, Upstream, closed_port, json};
 use jairouter_tests::{chat, token};
-use socket2::{Domain, Socket, Type};
 
 const CLOCKS: &str = "  timeouts: { connect: 300ms, first-token: 400ms, idle: 400ms, total: 5s }\n";
 
@@ -44,19 +43,8 @@ async fn a_refused_connection_is_502() {
 // fault: U2
 #[tokio::test]
 async fn a_connection_that_is_never_accepted_is_502_when_its_clock_rings() {
-    let full = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
-    full.bind(&std::net::SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
-    full.listen(0).unwrap();
-    let address = full.local_addr().unwrap().as_socket().unwrap();
-    // Fills the queue of connections nobody accepts; further ones hear nothing.
-    let fill = || {
-        let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
-        socket.set_nonblocking(true).unwrap();
-        let _ = socket.connect(&address.into());
-        socket
-    };
-    let _queue: Vec<_> = (0..8).map(|_| fill()).collect();
-    let answer = through(format!("http://{address}"), false).await;
+    let full = Unaccepting::start();
+    let answer = through(full.url(), false).await;
     assert_eq!((answer.status, answer.code().as_str()), (502, "upstream_unreachable"));
 }
 
