@@ -1,3 +1,4 @@
+mod budget;
 mod chat;
 mod embeddings;
 mod failures;
