@@ -30,9 +30,16 @@ impl Gateway {
     ///
     /// If it does not listen.
     pub fn start_with(server: &str, model: &str) -> Self {
-        let yaml = format!(
-            "server:\n  port: 0\n  log: {{ level: info, format: json }}\n{server}model:\n{model}"
-        );
+        let log = "log: { level: info, format: json }";
+        Self::start_yaml(&format!("server:\n  port: 0\n  {log}\n{server}model:\n{model}"))
+    }
+
+    /// Starts the program with this configuration, which should name port 0.
+    ///
+    /// # Panics
+    ///
+    /// If it does not listen.
+    pub fn start_yaml(yaml: &str) -> Self {
         let mut config = NamedTempFile::new().expect("a temporary file");
         config.write_all(yaml.as_bytes()).expect("room for it");
         let mut child = Command::new(program())

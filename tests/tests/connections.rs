@@ -246,3 +246,17 @@ async fn each_of_many_at_once_gets_its_own_answer() {
     }
     assert!(upstream.count(&Seen::Connected) <= 60, "connections are used again");
 }
+
+#[tokio::test]
+async fn a_refusal_sent_while_the_request_is_still_being_written_is_not_lost() {
+    let refusal = json("413 Too Large", r#"{"error":{"message":"too long"}}"#);
+    // It closes without having read: what it did not read makes the close a reset.
+    let steps = vec![Send(refusal), Ignore(Duration::from_millis(100)), Fin];
+    let upstream = Upstream::start(move |_| steps.clone()).await;
+    let stack = Stack::new(&[upstream.url()]);
+    let long = format!(r#"{{"model":"m","prompt":"{}"}}"#, "x".repeat(24 << 20));
+    for _ in 0..5 {
+        let error = stack.send(request(long.clone())).await.unwrap_err();
+        assert_eq!((error.kind(), error.status().as_u16()), (Kind::Rejected, 413));
+    }
+}

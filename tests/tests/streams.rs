@@ -179,3 +179,22 @@ async fn a_caller_that_does_not_read_stops_the_upstream_and_is_cut_off_in_the_en
     assert_eq!(upstream.count(&Seen::Finished), 0, "64 MiB were not swallowed");
     gateway.logged("caller left").await;
 }
+
+#[tokio::test]
+async fn a_caller_that_pauses_is_not_taken_for_an_instance_that_does() {
+    let large = token(&"x".repeat(1 << 20));
+    let upstream = Upstream::start(move |_| {
+        let flood = (0..24).map(|_| chunk(&large));
+        let end = [chunk("data: [DONE]\n\n"), LastChunk];
+        [Read, event_stream()].into_iter().chain(flood).chain(end).collect()
+    })
+    .await;
+    let gateway = gateway(&upstream);
+    let mut client = RawClient::connect(gateway.address()).await;
+    client.post("/v1/chat/completions", &chat("m", true)).await;
+    client.read_until("content").await;
+    // More than twice the instance's idle time.
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let answer = client.answer().await;
+    assert!(answer.complete && answer.text().ends_with("data: [DONE]\n\n"));
+}
