@@ -136,10 +136,25 @@ impl RawClient {
     ///
     /// If it stays open.
     pub async fn closed(&mut self) -> Vec<u8> {
+        // However it was closed.
+        let _ = self.ended().await;
+        std::mem::take(&mut self.read)
+    }
+
+    /// Reads until the connection is closed.
+    ///
+    /// # Errors
+    ///
+    /// If it was reset.
+    ///
+    /// # Panics
+    ///
+    /// If it stays open.
+    pub async fn ended(&mut self) -> io::Result<()> {
         loop {
             let count = timeout(PATIENCE, self.stream.read_buf(&mut self.read)).await;
-            if count.expect("it is closed in time").unwrap_or(0) == 0 {
-                return std::mem::take(&mut self.read);
+            if count.expect("it is closed in time")? == 0 {
+                return Ok(());
             }
         }
     }

@@ -104,7 +104,8 @@ async fn a_caller_that_reads_slowly_gets_all_of_it() {
 async fn a_caller_that_does_not_read_a_long_answer_is_cut_off_in_the_end() {
     let long = json("200 OK", &format!("\"{}\"", "x".repeat(50 << 20)));
     let upstream = Upstream::answering(long).await;
-    let gateway = Gateway::start_with("  write-timeout: 500ms\n", &model("", &[upstream.url()]));
+    let clocks = "  header-timeout: 60s\n  write-timeout: 500ms\n";
+    let gateway = Gateway::start_with(clocks, &model("", &[upstream.url()]));
     let mut client = RawClient::connect_narrowly(gateway.address()).await;
     client.post(CHAT, &chat("m", false)).await;
     until("the upstream was let go", || upstream.count(&Seen::Left) == 1).await;
@@ -139,6 +140,24 @@ async fn a_refusal_is_read_by_callers_that_are_still_sending() {
         }
     }
     assert_eq!(upstream.seen(), []);
+}
+
+// fault: P20
+#[tokio::test]
+async fn a_refused_caller_that_goes_on_sending_is_not_reset_before_it_has_read() {
+    let (gateway, _upstream) = gateway("").await;
+    let head = "POST /v1/nothing HTTP/1.1\r\nhost: g\r\ncontent-length: 9000000\r\n\r\n";
+    let piece = "x".repeat(64 * 1024);
+    for _ in 0..20 {
+        let mut client = RawClient::connect(gateway.address()).await;
+        client.send([head, &piece].concat()).await;
+        assert_eq!(client.answer().await.status, 404);
+        for _ in 0..10 {
+            client.send(&piece).await;
+        }
+        client.half_close().await;
+        client.ended().await.expect("an orderly end");
+    }
 }
 
 // fault: S12

@@ -14,6 +14,11 @@ fn gateway(upstream: &Upstream) -> Gateway {
     Gateway::start_with("", &model(CLOCKS, &[upstream.url()]))
 }
 
+/// A gateway of which only the caller can have ended anything.
+fn patient(upstream: &Upstream) -> Gateway {
+    Gateway::start_with("  header-timeout: 60s\n", &model("", &[upstream.url()]))
+}
+
 fn chunk(text: &str) -> Step {
     Chunk(text.into())
 }
@@ -128,8 +133,7 @@ async fn a_caller_that_leaves_ends_the_upstream_s_work_in_every_phase() {
         for reset in [false, true] {
             let own = steps.clone();
             let upstream = Upstream::start(move |_| own.clone()).await;
-            // Long clocks: only the caller can have ended it.
-            let gateway = Gateway::start(&[upstream.url()]);
+            let gateway = patient(&upstream);
             let mut client = RawClient::connect(gateway.address()).await;
             client.post("/v1/chat/completions", &chat("m", stream)).await;
             until("the request arrived", || !upstream.requests().is_empty()).await;
@@ -154,7 +158,7 @@ async fn a_caller_that_leaves_ends_the_upstream_s_work_in_every_phase() {
 #[tokio::test]
 async fn a_caller_that_sent_a_byte_too_many_is_seen_leaving_too() {
     let upstream = Upstream::start(|_| vec![Read, Stall]).await;
-    let gateway = Gateway::start(&[upstream.url()]);
+    let gateway = patient(&upstream);
     let mut client = RawClient::connect(gateway.address()).await;
     client.send(post("/v1/chat/completions", &chat("m", false)) + "G").await;
     until("the request arrived", || !upstream.requests().is_empty()).await;
@@ -171,7 +175,8 @@ async fn a_caller_that_does_not_read_stops_the_upstream_and_is_cut_off_in_the_en
         [Read, event_stream()].into_iter().chain(flood).chain([LastChunk]).collect()
     })
     .await;
-    let gateway = Gateway::start_with("  write-timeout: 500ms\n", &model("", &[upstream.url()]));
+    let clocks = "  header-timeout: 60s\n  write-timeout: 500ms\n";
+    let gateway = Gateway::start_with(clocks, &model("", &[upstream.url()]));
     let mut client = RawClient::connect(gateway.address()).await;
     client.post("/v1/chat/completions", &chat("m", true)).await;
     client.read_until("content").await;
