@@ -89,6 +89,31 @@ impl Gateway {
         self.log.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// How many files and sockets it has open.
+    ///
+    /// # Panics
+    ///
+    /// Where there is no `/proc`.
+    #[cfg(target_os = "linux")]
+    pub fn open_files(&self) -> usize {
+        let files = std::fs::read_dir(format!("/proc/{}/fd", self.child.id()));
+        files.expect("it runs").count()
+    }
+
+    /// How much memory it has in use, in MiB.
+    ///
+    /// # Panics
+    ///
+    /// Where there is no `/proc`.
+    #[cfg(target_os = "linux")]
+    pub fn memory(&self) -> usize {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()));
+        let status = status.expect("it runs");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let kib = line.and_then(|line| line.split_whitespace().next()?.parse::<usize>().ok());
+        kib.expect("it has some") / 1024
+    }
+
     /// Sends a signal by its name.
     ///
     /// # Panics

@@ -3,7 +3,8 @@
 use jairouter_tests::chat;
 use jairouter_tests::client::{RawClient, ask, post};
 use jairouter_tests::gateway::Gateway;
-use jairouter_tests::upstream::{Seen, Upstream, json};
+use jairouter_tests::upstream::Step::{Chunk, LastChunk, Send};
+use jairouter_tests::upstream::{Seen, Upstream, event_stream, json};
 
 const CHAT: &str = "/v1/chat/completions";
 
@@ -23,6 +24,7 @@ fn arrived(upstream: &Upstream) -> (String, String) {
     (head.to_owned(), body.to_owned())
 }
 
+// fault: B14
 #[tokio::test]
 async fn a_request_arrives_as_it_was_written() {
     let upstream = Upstream::answering(json("200 OK", "{}")).await;
@@ -157,4 +159,24 @@ async fn models_are_listed_and_found_under_both_roots() {
         assert_eq!((status, refusal["error"]["code"].as_str()), (404, Some("model_not_found")));
     }
     assert_eq!(upstream.seen(), []);
+}
+
+#[tokio::test]
+async fn callers_of_http_1_0_are_answered_and_their_connection_ends() {
+    let stream = vec![event_stream(), Chunk(b"data: [DONE]\n\n".to_vec()), LastChunk];
+    let upstream = Upstream::serving(move |number, _| match number {
+        0 => vec![Send(json("200 OK", "{}"))],
+        _ => stream.clone(),
+    })
+    .await;
+    let gateway = Gateway::start(&[upstream.url()]);
+    for (stream, body) in [(false, "{}"), (true, "data: [DONE]\n\n")] {
+        let request = post(CHAT, &chat("m", stream)).replace("HTTP/1.1", "HTTP/1.0");
+        let mut client = RawClient::connect(gateway.address()).await;
+        client.send(request.replace("host: gateway\r\n", "")).await;
+        let answer = String::from_utf8(client.closed().await).unwrap();
+        let (head, rest) = answer.split_once("\r\n\r\n").unwrap();
+        assert!(head.starts_with("HTTP/1.0 200") && !head.contains("transfer-encoding"), "{head}");
+        assert_eq!(rest, body);
+    }
 }
