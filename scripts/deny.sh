@@ -4,13 +4,15 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 source scripts/tools.sh
 
-if ! command -v cargo-deny >/dev/null && [[ ! -x $tools/cargo/bin/cargo-deny ]]; then
+PATH=$tools/cargo/bin:$PATH
+if ! command -v cargo-deny >/dev/null; then
     # Unoptimised: it runs for a second, and builds in a fraction of the time.
     cargo install --quiet --locked --debug --root "$tools/cargo" --version 0.20.2 cargo-deny
 fi
-PATH=$tools/cargo/bin:$PATH
 
-cargo deny --offline check bans licenses sources
+# Every platform's crates, not only this one's, have licences.
+cargo fetch --quiet
+cargo deny --offline check --hide-inclusion-graph bans licenses sources
 if cargo deny fetch db >/dev/null 2>&1; then
     cargo deny check advisories
 else
