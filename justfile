@@ -13,9 +13,15 @@ test:
 
 # Format, lint and check the docs, as CI does.
 check:
-    cargo fmt --check
+    cargo fmt --all --check
     cargo clippy --workspace --all-targets -- -D warnings
     RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps
+    scripts/files.sh
+    scripts/lint.sh
+
+# Check licences, sources and the walls between the crates.
+deny:
+    scripts/deny.sh
 
 # Open the documentation.
 doc:
