@@ -14,7 +14,7 @@ from upstreams.scripts import SCRIPTS
 
 
 def services(engines):
-    """Every script of every engine as a chat model, and one embedding model of each."""
+    """Every script of every engine as a chat model, and one model of each other service."""
     def instance(adapter, name, model):
         return {"name": name, "model": model, "adapter": adapter, "base-url": engines[adapter].url}
 
@@ -23,7 +23,10 @@ def services(engines):
     # A name that has to be escaped in a path.
     chat.append(instance("normal", "acme/tiny:1.5b", "text"))
     embedding = [instance(adapter, f"{adapter}-embed", "embed") for adapter in engines]
-    return {"chat": {"instances": chat}, "embedding": {"instances": embedding}}
+    services = {"chat": chat, "embedding": embedding}
+    for service in ("stt", "tts", "imgGen"):
+        services[service] = [instance("normal", f"normal-{service}", service)]
+    return {service: {"instances": instances} for service, instances in services.items()}
 
 
 def main(command):

@@ -21,7 +21,7 @@ class Leaving(unittest.TestCase):
     def test_a_timeout_of_the_sdk_stops_the_engine(self):
         for adapter in ADAPTERS:
             for stream in (False, True):
-                with self.subTest(adapter, stream=stream), client(timeout=0.5) as api:
+                with self.subTest(adapter, stream=stream), client(timeout=1.5) as api:
                     with self.assertRaises(openai.APITimeoutError):
                         api.chat.completions.create(
                             model=f"{adapter}-silent", messages=HELLO, stream=stream)

@@ -30,12 +30,27 @@ class Dialect(Handler):
             self.answer(status, error(f"scripted {status}", kind, f"code-{status}"), headers)
         elif path == "/v1/embeddings":
             self.answer(200, embeddings(body))
+        elif path == "/v1/completions":
+            self.answer(200, self.complete(body))
+        elif path == "/v1/audio/transcriptions":
+            self.answer(200, {"text": scripts.TEXT})
+        elif path == "/v1/audio/speech":
+            self.answer(200, scripts.SOUND)
+        elif path == "/v1/images/generations":
+            image = base64.b64encode(scripts.SOUND).decode()
+            self.answer(200, {"created": CREATED, "data": [{"b64_json": image}]})
         elif path == "/v1/chat/completions" and body.get("stream"):
             self.stream_chat(body)
         elif path == "/v1/chat/completions":
             self.answer(200, self.chat(body))
         else:
             self.answer(404, error("no such path", "invalid_request_error", None))
+
+    def complete(self, body):
+        pieces = list(scripts.play(body["model"], self))
+        choice = {"index": 0, "text": "".join(pieces), "finish_reason": "stop", "logprobs": None}
+        return {"id": "cmpl-1", "object": "text_completion", "created": CREATED,
+                "model": body["model"], "choices": [choice], "usage": usage(pieces)}
 
     def chat(self, body):
         pieces = list(scripts.play(body["model"], self))

@@ -30,6 +30,8 @@ class Dialect(Handler):
             self.answer(400, {"error": wrong})
         elif path == "/api/embed":
             self.answer(200, embeddings(body))
+        elif path == "/api/generate" and not body.get("stream", True):
+            self.generate(body)
         # The wire's own default is to stream.
         elif path == "/api/chat" and body.get("stream", True):
             self.stream_chat(body)
@@ -37,6 +39,10 @@ class Dialect(Handler):
             self.chat(body)
         else:
             self.answer(404, "404 page not found")
+
+    def generate(self, body):
+        pieces = list(scripts.play(body["model"], self))
+        self.answer(200, {**line(body), "response": "".join(pieces), **end(pieces)})
 
     def chat(self, body):
         pieces = list(scripts.play(body["model"], self))

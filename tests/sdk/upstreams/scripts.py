@@ -68,3 +68,7 @@ def refusal(script):
 def vector(text):
     """An embedding that tells its text, of numbers that a 32-bit float holds exactly."""
     return [len(text) / 8, -0.5, 0.25, 1.0 + sum(text.encode()) / 1024]
+
+
+# Bytes that no text is, and that look like the end of a form's part.
+SOUND = bytes(range(256)) + b"\r\n--\r\n\r\n" + bytes(reversed(range(256)))

@@ -6,6 +6,8 @@ GET  /control/left  answers once a caller has left; 504 if none does
 """
 
 import contextlib
+import email
+import email.policy
 import json
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -60,19 +62,31 @@ class Handler(BaseHTTPRequestHandler):
             self.server.steps.release()
             self.answer(200, {})
             return
-        body = json.loads(body)
+        body = self.parse(body)
         self.server.last = {"path": self.path, "headers": dict(self.headers), "body": body}
         try:
             self.post(self.path, body)
         except Cut:
             self.close_connection = True
 
+    def parse(self, body):
+        """JSON as it is; a form as its fields, files as Latin-1 so that they fit into JSON again."""
+        kind = self.headers["Content-Type"]
+        if not kind.startswith("multipart/"):
+            return json.loads(body)
+        head = f"Content-Type: {kind}\r\n\r\n".encode()
+        form = email.message_from_bytes(head + body, policy=email.policy.HTTP)
+        return {part.get_param("name", header="Content-Disposition"):
+                part.get_payload(decode=True).decode("latin-1") for part in form.iter_parts()}
+
     def answer(self, status, value, headers=()):
-        """Answers with JSON, or with text as it is."""
-        text = isinstance(value, str)
-        body = (value if text else json.dumps(value)).encode()
+        """Answers with JSON, with text or with bytes."""
+        kind = {str: "text/plain", bytes: "application/octet-stream"}.get(type(value))
+        if kind is None:
+            kind, value = "application/json", json.dumps(value)
+        body = value if isinstance(value, bytes) else value.encode()
         self.send_response(status)
-        self.send_header("Content-Type", "text/plain" if text else "application/json")
+        self.send_header("Content-Type", kind)
         self.send_header("Content-Length", str(len(body)))
         for name, content in headers:
             self.send_header(name, content)
