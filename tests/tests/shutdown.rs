@@ -1,24 +1,24 @@
 //! The end of the program, with answers still under way.
 
-use std::time::Duration;
+use std::sync::Arc;
 
 use jairouter_tests::client::{RawClient, ask, post};
 use jairouter_tests::gateway::{Gateway, model};
-use jairouter_tests::upstream::Step::{Chunk, LastChunk, Send, Sleep, Stall};
+use jairouter_tests::upstream::Step::{Chunk, LastChunk, Send, Stall, Wait};
 use jairouter_tests::upstream::{Seen, Upstream, event_stream, json};
 use jairouter_tests::{chat, token, until};
 use tokio::net::TcpStream;
+use tokio::sync::Notify;
 
 const CHAT: &str = "/v1/chat/completions";
 const DONE: &[u8] = b"data: [DONE]\n\n";
 
-/// A stream of one token, this much time, and its end.
-async fn streaming(ms: u64) -> Upstream {
-    Upstream::serving(move |_, _| {
-        let pause = Sleep(Duration::from_millis(ms));
-        vec![event_stream(), Chunk(token("a").into()), pause, Chunk(DONE.into()), LastChunk]
-    })
-    .await
+/// A stream of one token, and its end once it is told to go on.
+async fn streaming() -> (Upstream, Arc<Notify>) {
+    let go_on = Arc::new(Notify::new());
+    let wait = Wait(Arc::clone(&go_on));
+    let steps = vec![event_stream(), Chunk(token("a").into()), wait, Chunk(DONE.into()), LastChunk];
+    (Upstream::serving(move |_, _| steps.clone()).await, go_on)
 }
 
 /// A stream whose first token has arrived.
@@ -40,13 +40,13 @@ async fn refuses(gateway: &Gateway) {
 #[tokio::test]
 async fn a_stream_that_is_open_at_the_end_finishes_and_nobody_new_gets_in() {
     for signal in ["TERM", "INT"] {
-        let upstream = streaming(800).await;
+        let (upstream, go_on) = streaming().await;
         let mut gateway = Gateway::start(&[upstream.url()]);
         let mut client = open(&gateway).await;
         gateway.signal(signal);
         gateway.logged("draining").await;
         refuses(&gateway).await;
-        assert_eq!(upstream.count(&Seen::Answered), 0, "the stream is still open");
+        go_on.notify_one();
         let answer = client.answer().await;
         assert_eq!(answer.text(), token("a") + "data: [DONE]\n\n");
         assert!(answer.complete);
@@ -59,16 +59,17 @@ async fn a_stream_that_is_open_at_the_end_finishes_and_nobody_new_gets_in() {
 // fault: O7
 #[tokio::test]
 async fn an_answer_that_has_not_begun_at_the_end_is_waited_for() {
-    let upstream = Upstream::serving(|_, _| {
-        vec![Sleep(Duration::from_millis(500)), Send(json("200 OK", "{}"))]
-    })
-    .await;
+    let go_on = Arc::new(Notify::new());
+    let steps = vec![Wait(Arc::clone(&go_on)), Send(json("200 OK", "{}"))];
+    let upstream = Upstream::serving(move |_, _| steps.clone()).await;
     let mut gateway = Gateway::start(&[upstream.url()]);
     let mut client = RawClient::connect(gateway.address()).await;
     client.post(CHAT, &chat("m", false)).await;
     until("it is asked", || !upstream.requests().is_empty()).await;
     gateway.signal("TERM");
     gateway.logged("draining").await;
+    refuses(&gateway).await;
+    go_on.notify_one();
     let answer = client.answer().await;
     assert_eq!((answer.status, answer.header("connection")), (200, Some("close")));
     assert!(gateway.exit().await.success());
@@ -77,7 +78,7 @@ async fn an_answer_that_has_not_begun_at_the_end_is_waited_for() {
 // fault: O7
 #[tokio::test]
 async fn a_stream_that_outlasts_the_drain_ends_with_an_error_event() {
-    let upstream = streaming(60_000).await;
+    let (upstream, _never) = streaming().await;
     let silent = Upstream::serving(|_, _| vec![Stall]).await;
     let services = format!(
         "  services:\n    chat:\n      instances:\n        - {{ name: m, base-url: '{}' }}\n\
@@ -109,7 +110,7 @@ async fn a_stream_that_outlasts_the_drain_ends_with_an_error_event() {
 // fault: O8
 #[tokio::test]
 async fn a_second_signal_ends_it_at_once() {
-    let upstream = streaming(60_000).await;
+    let (upstream, _never) = streaming().await;
     let mut gateway = Gateway::start(&[upstream.url()]);
     let mut client = open(&gateway).await;
     gateway.signal("TERM");
@@ -122,7 +123,8 @@ async fn a_second_signal_ends_it_at_once() {
 // fault: O9
 #[tokio::test]
 async fn idle_and_half_sent_requests_hold_up_nothing() {
-    let upstream = streaming(0).await;
+    let (upstream, go_on) = streaming().await;
+    go_on.notify_one();
     let mut gateway = Gateway::start(&[upstream.url()]);
     let mut idle = RawClient::connect(gateway.address()).await;
     idle.post(CHAT, &chat("m", true)).await;
@@ -135,7 +137,7 @@ async fn idle_and_half_sent_requests_hold_up_nothing() {
 
 #[tokio::test]
 async fn readiness_is_told_apart_from_life() {
-    let upstream = streaming(700).await;
+    let (upstream, _never) = streaming().await;
     let gateway = Gateway::start(&[upstream.url()]);
     let get = |path: &str| format!("GET {path} HTTP/1.1\r\nhost: g\r\n\r\n");
     assert_eq!(ask(gateway.address(), get("/healthz")).await.status, 200);

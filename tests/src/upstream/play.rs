@@ -97,6 +97,10 @@ async fn play(wire: &mut Wire, steps: Vec<Step>, note: &Note) -> io::Result<Play
                 () = sleep(time) => {}
                 gone = wire.gone() => return Err(gone),
             },
+            Step::Wait(told) => tokio::select! {
+                () = told.notified() => {}
+                gone = wire.gone() => return Err(gone),
+            },
             Step::Ignore(time) => sleep(time).await,
             Step::Stall => return Err(wire.gone().await),
             Step::Fin => {

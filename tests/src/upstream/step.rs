@@ -1,6 +1,9 @@
 //! What an upstream can be told to do.
 
+use std::sync::Arc;
 use std::time::Duration;
+
+use tokio::sync::Notify;
 
 /// One thing the upstream does on a connection.
 #[derive(Debug, Clone)]
@@ -15,6 +18,8 @@ pub enum Step {
     LastChunk,
     /// Waits, unless the other side closes.
     Sleep(Duration),
+    /// Waits until it is told to go on, unless the other side closes.
+    Wait(Arc<Notify>),
     /// Waits without a look at the socket: nothing is read, and nobody's leaving is noticed.
     Ignore(Duration),
     /// Does nothing until the other side closes.
