@@ -103,9 +103,7 @@ impl Dialect {
         match self {
             Self::Normal | Self::GpuStack | Self::Xinference => &[],
             Self::Vllm => &[Speech, ImageGenerations, ImageEdits],
-            Self::SgLang | Self::LlamaCpp => {
-                &[Speech, Translations, ImageGenerations, ImageEdits]
-            }
+            Self::SgLang | Self::LlamaCpp => &[Speech, Translations, ImageGenerations, ImageEdits],
             Self::LocalAi => &[Translations, ImageEdits],
             Self::Simulated => {
                 &[Rerank, Speech, Transcriptions, Translations, ImageGenerations, ImageEdits]
@@ -137,8 +135,7 @@ mod tests {
     fn every_dialect_chats_completes_and_embeds_where_openai_does() {
         for dialect in Dialect::ALL {
             let backend = OpenAi::dialect(dialect);
-            for endpoint in
-                [Endpoint::ChatCompletions, Endpoint::Completions, Endpoint::Embeddings]
+            for endpoint in [Endpoint::ChatCompletions, Endpoint::Completions, Endpoint::Embeddings]
             {
                 let path = backend.path(&Route::new(endpoint, "m", false));
                 assert_eq!(path.as_deref(), Some(endpoint.path()), "{dialect:?}");
