@@ -5,56 +5,60 @@ use std::borrow::Cow;
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use bytes::{Bytes, BytesMut};
-use jairouter_core::{Error, InferenceRequest, refusal, translate};
+use jairouter_core::{Error, InferenceRequest, Kind, refusal, translate};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use crate::options::{Extra, given};
-use crate::{invalid, parse, unsupported};
+use crate::request::{Fields, Passed, invalid, unsupported};
 
 #[derive(Serialize)]
 struct Asking<'a> {
     model: &'a str,
     #[serde(flatten)]
-    passed: Extra<'a>,
+    passed: Passed<'a>,
 }
 
 pub(crate) fn encode(request: &InferenceRequest) -> Result<Bytes, Error> {
-    let extra: Extra<'_> = parse(request)?;
-    let input = given(&extra, "input")
-        .ok_or_else(|| invalid("input", "you must provide an 'input' parameter"))?;
-    if !is_text(input) {
-        let message = "ollama takes a text or a list of texts as 'input', not tokens";
-        return Err(unsupported("input", message));
-    }
-    if let Some(format) = given(&extra, "encoding_format")
-        && !matches!(format.get(), r#""float""# | r#""base64""#)
-    {
+    let fields = Fields::read(request)?;
+    check(fields.required("input")?)?;
+    let format = fields.field::<Cow<'_, str>>("encoding_format", "float or base64")?;
+    if !matches!(format.as_deref(), None | Some("float" | "base64")) {
         return Err(invalid("encoding_format", "'encoding_format' must be float or base64"));
     }
-    let passed = ["input", "dimensions", "truncate", "keep_alive", "options"];
-    let passed = passed.into_iter().filter_map(|name| Some((name.into(), given(&extra, name)?)));
+    fields.field::<u32>("dimensions", "a whole number")?;
+    let passed = fields.pass(&["input", "dimensions", "truncate", "keep_alive", "options"]);
     let mut out = BytesMut::with_capacity(request.payload.len());
-    translate::json(&mut out, &Asking { model: &request.model, passed: passed.collect() });
+    translate::json(&mut out, &Asking { model: &request.model, passed });
     Ok(out.freeze())
 }
 
-fn is_text(input: &RawValue) -> bool {
-    input.get().starts_with('"')
-        || serde_json::from_str::<Vec<Cow<'_, str>>>(input.get()).is_ok_and(|list| !list.is_empty())
+/// Ollama embeds a text or a list of texts, and answers an empty one with nothing.
+fn check(input: &RawValue) -> Result<(), Error> {
+    let empty = if input.get().starts_with('"') {
+        input.get() == r#""""#
+    } else if let Ok(texts) = serde_json::from_str::<Vec<Cow<'_, str>>>(input.get()) {
+        texts.is_empty()
+    } else {
+        let message = "ollama takes a text or a list of texts as 'input', not tokens";
+        return Err(unsupported("input", message));
+    };
+    if empty { Err(invalid("input", "'input' must not be empty")) } else { Ok(()) }
 }
 
-pub(crate) fn wants_base64(request: &InferenceRequest) -> bool {
-    let extra = parse::<Extra<'_>>(request).unwrap_or_default();
-    given(&extra, "encoding_format").is_some_and(|format| format.get() == r#""base64""#)
+fn wants_base64(request: &InferenceRequest) -> bool {
+    let fields = Fields::read(request).ok();
+    let format = fields.and_then(|fields| fields.given("encoding_format"));
+    format.is_some_and(|format| {
+        serde_json::from_str::<Cow<'_, str>>(format.get()).is_ok_and(|format| format == "base64")
+    })
 }
 
 #[derive(Deserialize)]
 struct Answer<'a> {
     #[serde(borrow, default)]
     model: Cow<'a, str>,
-    #[serde(borrow, default)]
-    embeddings: Vec<&'a RawValue>,
+    #[serde(borrow)]
+    embeddings: Option<Vec<&'a RawValue>>,
     #[serde(default)]
     prompt_eval_count: u64,
     #[serde(borrow)]
@@ -90,24 +94,26 @@ struct Usage {
     total_tokens: u64,
 }
 
-pub(crate) fn decode(bytes: &[u8], as_base64: bool) -> Result<Bytes, Error> {
+pub(crate) fn decode(request: &InferenceRequest, bytes: &[u8]) -> Result<Bytes, Error> {
     let answer: Answer<'_> = translate::parse(bytes)?;
-    if answer.error.is_some_and(|error| error.get() != "null") {
+    if answer.error.is_some() {
         return Err(refusal::in_stream(bytes));
     }
-    let mut data = Vec::with_capacity(answer.embeddings.len());
-    for (index, vector) in answer.embeddings.into_iter().enumerate() {
-        let embedding = match as_base64 {
-            true => Vector::Base64(base64_of(vector)?),
-            false => Vector::Floats(vector),
-        };
+    let Some(vectors) = answer.embeddings else {
+        return Err(Error::new(Kind::Broken, "the instance's answer holds no embeddings"));
+    };
+    let as_base64 = wants_base64(request);
+    let mut data = Vec::with_capacity(vectors.len());
+    for (index, vector) in vectors.into_iter().enumerate() {
+        let embedding =
+            if as_base64 { Vector::Base64(base64_of(vector)?) } else { Vector::Floats(vector) };
         data.push(Item { object: "embedding", index, embedding });
     }
     let tokens = answer.prompt_eval_count;
     let list = List {
         object: "list",
         data,
-        model: &answer.model,
+        model: if answer.model.is_empty() { &request.model } else { &answer.model },
         usage: Usage { prompt_tokens: tokens, total_tokens: tokens },
     };
     let mut out = BytesMut::with_capacity(bytes.len() + 256);
@@ -115,7 +121,7 @@ pub(crate) fn decode(bytes: &[u8], as_base64: bool) -> Result<Bytes, Error> {
     Ok(out.freeze())
 }
 
-/// The numbers as 32-bit floats, lowest byte first: what OpenAI's own clients ask for.
+/// The numbers as 32-bit floats, lowest byte first: what `OpenAI`'s own clients ask for.
 fn base64_of(vector: &RawValue) -> Result<String, Error> {
     let numbers: Vec<f32> = translate::parse(vector.get().as_bytes())?;
     let bytes: Vec<u8> = numbers.iter().flat_map(|number| number.to_le_bytes()).collect();

@@ -1,7 +1,7 @@
 //! [`Ollama`]: Ollama's native API, in both directions.
 //!
 //! Chat goes to `/api/chat`, completions to `/api/generate`, embeddings to `/api/embed`. The native
-//! API says more than Ollama's own OpenAI-compatible one: errors in the middle of a stream, thinking
+//! API says more than Ollama's own `OpenAI`-compatible one: errors in the middle of a stream, thinking
 //! levels, and options such as `num_ctx`, which pass through as extra fields of the request.
 //!
 //! ```
@@ -23,13 +23,16 @@
 //! What Ollama has no word for and would change the answer is refused, with the parameter's name:
 //! `n` over 1, a forced `tool_choice`, `logit_bias`, images by URL, and their like.
 
+mod answer;
 mod chat;
-mod chunk;
+mod content;
 mod embed;
 mod generate;
 mod line;
 mod message;
 mod options;
+mod request;
+mod shape;
 mod time;
 
 use std::borrow::Cow;
@@ -78,15 +81,17 @@ impl Backend for Ollama {
     }
 
     fn decode(&self, request: &InferenceRequest, answer: Response<Body>) -> Response<Body> {
+        let asked = request.clone();
         match (request.endpoint, request.stream) {
             (Endpoint::ChatCompletions, true) => stream(answer, chat::Stream::new(request)),
-            (Endpoint::ChatCompletions, false) => whole(answer, chat::Stream::whole),
-            (Endpoint::Completions, true) => stream(answer, generate::Stream::new(request)),
-            (Endpoint::Completions, false) => whole(answer, generate::Stream::whole),
-            _ => {
-                let as_base64 = embed::wants_base64(request);
-                whole(answer, move |bytes| embed::decode(&bytes, as_base64))
+            (Endpoint::ChatCompletions, false) => {
+                whole(answer, move |bytes| chat::whole(&asked, &bytes))
             }
+            (Endpoint::Completions, true) => stream(answer, generate::Stream::new(request)),
+            (Endpoint::Completions, false) => {
+                whole(answer, move |bytes| generate::whole(&asked, &bytes))
+            }
+            _ => whole(answer, move |bytes| embed::decode(&asked, &bytes)),
         }
     }
 
@@ -125,24 +130,4 @@ fn whole(
     let (parts, body) = answer.into_parts();
     let body = translate::whole(body, LARGEST_ANSWER, rewrite);
     translate::replace(Response::from_parts(parts, Body::empty()), "application/json", body)
-}
-
-/// The request, or which part of it is not what the API says.
-fn parse<'a, T: Deserialize<'a>>(request: &'a InferenceRequest) -> Result<T, Error> {
-    serde_json::from_slice(&request.payload).map_err(|error| {
-        // serde's own words would repeat the value at fault, which may be part of a prompt.
-        let (line, column) = (error.line(), error.column());
-        let message =
-            format!("the request is not of this endpoint's form at line {line} column {column}");
-        Error::new(Kind::Invalid, message)
-    })
-}
-
-/// What Ollama has no word for.
-fn unsupported(param: &'static str, message: &'static str) -> Error {
-    Error::new(Kind::Unsupported, message).with_param(param)
-}
-
-fn invalid(param: &'static str, message: &'static str) -> Error {
-    Error::new(Kind::Invalid, message).with_param(param).with_code("invalid_value")
 }

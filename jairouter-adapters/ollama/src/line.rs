@@ -3,10 +3,13 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use jairouter_core::{Error, refusal, translate};
+use jairouter_core::{Error, Kind, refusal, translate};
+use serde::Deserialize;
 use serde::de::{Deserializer, Visitor};
-use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
+
+use crate::answer::Usage;
+use crate::request::is_empty;
 
 /// An answer or a piece of one, of chat and generate alike.
 #[derive(Deserialize)]
@@ -25,7 +28,7 @@ pub(crate) struct Line<'a> {
     #[serde(borrow, default)]
     done_reason: Text<'a>,
     #[serde(borrow)]
-    pub(crate) logprobs: Option<&'a RawValue>,
+    logprobs: Option<&'a RawValue>,
     #[serde(default)]
     prompt_eval_count: Option<u64>,
     #[serde(default)]
@@ -60,25 +63,39 @@ pub(crate) struct Function<'a> {
     pub(crate) arguments: Option<&'a RawValue>,
 }
 
-#[derive(Clone, Copy, Serialize)]
-pub(crate) struct Usage {
-    prompt_tokens: u64,
-    completion_tokens: u64,
-    total_tokens: u64,
-}
-
 impl<'a> Line<'a> {
     /// Reads a line.
     ///
     /// # Errors
     ///
-    /// If it cannot be read, or is the report of an error.
+    /// If it cannot be read, is the report of an error, or answers another question.
     pub(crate) fn read(data: &'a [u8]) -> Result<Self, Error> {
         let line: Self = translate::parse(data)?;
-        match line.error {
-            Some(error) if error.get() != "null" => Err(refusal::in_stream(data)),
-            _ => Ok(line),
+        if line.error.is_some() {
+            return Err(refusal::in_stream(data));
         }
+        if matches!(&*line.done_reason, "load" | "unload") {
+            return Err(Error::new(Kind::Broken, "the instance loaded the model and said nothing"));
+        }
+        Ok(line)
+    }
+
+    /// Reads an answer in one piece.
+    ///
+    /// # Errors
+    ///
+    /// As [`Line::read`], and if there should be more.
+    pub(crate) fn whole(data: &'a [u8]) -> Result<Self, Error> {
+        let line = Self::read(data)?;
+        if line.done {
+            return Ok(line);
+        }
+        Err(Error::new(Kind::Broken, "the instance's answer is not complete"))
+    }
+
+    /// The log probabilities, as Ollama writes them.
+    pub(crate) fn logprobs(&self) -> Option<&'a RawValue> {
+        self.logprobs.filter(|logprobs| !is_empty(logprobs))
     }
 
     pub(crate) fn finish_reason(&self, called_a_tool: bool) -> &'static str {
@@ -89,11 +106,9 @@ impl<'a> Line<'a> {
         }
     }
 
+    /// The counts, which are left out where they are 0.
     pub(crate) fn usage(&self) -> Usage {
-        let prompt_tokens = self.prompt_eval_count.unwrap_or(0);
-        let completion_tokens = self.eval_count.unwrap_or(0);
-        let total_tokens = prompt_tokens.saturating_add(completion_tokens);
-        Usage { prompt_tokens, completion_tokens, total_tokens }
+        Usage::new(self.prompt_eval_count.unwrap_or(0), self.eval_count.unwrap_or(0))
     }
 }
 

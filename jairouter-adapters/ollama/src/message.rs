@@ -6,28 +6,32 @@ use jairouter_core::Error;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use crate::{invalid, unsupported};
+use crate::content::Content;
+use crate::request::{Fields, invalid, place, unsupported};
 
-/// A message as OpenAI writes it.
+/// A message as `OpenAI` writes it.
 #[derive(Deserialize)]
-pub(crate) struct Given<'a> {
+struct Given<'a> {
     #[serde(borrow)]
     role: Cow<'a, str>,
     #[serde(borrow)]
     content: Option<&'a RawValue>,
-    #[serde(borrow, default)]
+    #[serde(default)]
     name: Option<Cow<'a, str>>,
-    #[serde(borrow, default)]
+    #[serde(borrow)]
     tool_calls: Option<Vec<GivenCall<'a>>>,
-    #[serde(borrow, default)]
+    #[serde(default)]
     tool_call_id: Option<Cow<'a, str>>,
-    #[serde(borrow, default, alias = "reasoning")]
+    #[serde(default)]
     reasoning_content: Option<Cow<'a, str>>,
+    /// Its other name. A caller may hand back both.
+    #[serde(default)]
+    reasoning: Option<Cow<'a, str>>,
 }
 
 #[derive(Deserialize)]
 struct GivenCall<'a> {
-    #[serde(borrow, default)]
+    #[serde(default)]
     id: Option<Cow<'a, str>>,
     #[serde(borrow)]
     function: GivenFunction<'a>,
@@ -39,41 +43,6 @@ struct GivenFunction<'a> {
     name: Cow<'a, str>,
     #[serde(borrow, default)]
     arguments: Cow<'a, str>,
-}
-
-#[derive(Deserialize)]
-#[serde(tag = "type", rename_all = "snake_case")]
-enum Part<'a> {
-    Text {
-        #[serde(borrow)]
-        text: Cow<'a, str>,
-    },
-    ImageUrl {
-        #[serde(borrow)]
-        image_url: ImageUrl<'a>,
-    },
-    InputAudio {
-        #[serde(borrow)]
-        input_audio: InputAudio<'a>,
-    },
-    #[serde(other)]
-    Other,
-}
-
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum ImageUrl<'a> {
-    Object {
-        #[serde(borrow)]
-        url: Cow<'a, str>,
-    },
-    Bare(#[serde(borrow)] Cow<'a, str>),
-}
-
-#[derive(Deserialize)]
-struct InputAudio<'a> {
-    #[serde(borrow)]
-    data: Cow<'a, str>,
 }
 
 /// A message as Ollama takes it.
@@ -107,35 +76,56 @@ struct NativeFunction<'a> {
     arguments: Box<RawValue>,
 }
 
-/// The messages, in Ollama's form.
-pub(crate) fn convert(given: Vec<Given<'_>>) -> Result<Vec<Native<'_>>, Error> {
-    let mut messages: Vec<Native<'_>> = Vec::with_capacity(given.len());
+/// The messages of a request, of which there must be one: none is Ollama's order to load the model.
+pub(crate) fn messages<'a>(fields: &Fields<'a>) -> Result<Vec<Native<'a>>, Error> {
+    let given = fields.required("messages")?;
+    let given: Vec<Given<'_>> = serde_json::from_str(given.get()).map_err(|error| {
+        let place = place(&error);
+        invalid("messages", format!("'messages' is not a list of messages {place} of it"))
+    })?;
+    if given.is_empty() {
+        return Err(invalid("messages", "'messages' must hold at least one message"));
+    }
+    let mut messages = Vec::with_capacity(given.len());
     for message in given {
-        let role = match message.role.to_ascii_lowercase() {
-            // Only some templates know the newer name.
-            role if role == "developer" => Cow::Borrowed("system"),
-            role => Cow::Owned(role),
-        };
-        let (content, images) = content(message.content)?;
-        let calls = message.tool_calls.unwrap_or_default();
-        let tool_calls = calls.into_iter().enumerate().map(call).collect::<Result<_, _>>()?;
-        let is_result = role == "tool";
-        let tool_name = match message.name {
-            Some(name) if is_result => Some(name),
-            _ if is_result => message.tool_call_id.as_deref().and_then(|id| called(&messages, id)),
-            _ => None,
-        };
-        messages.push(Native {
-            role,
-            content,
-            images,
-            thinking: message.reasoning_content.filter(|text| !text.is_empty()),
-            tool_calls,
-            tool_name,
-            tool_call_id: message.tool_call_id,
-        });
+        let message = native(message, &messages)?;
+        messages.push(message);
     }
     Ok(messages)
+}
+
+fn native<'a>(given: Given<'a>, before: &[Native<'a>]) -> Result<Native<'a>, Error> {
+    let role = match given.role.to_ascii_lowercase() {
+        // Only some templates know the newer name.
+        role if role == "developer" => Cow::Borrowed("system"),
+        role if role == "function" => {
+            let message = "ollama knows the role tool, not the older function";
+            return Err(unsupported("messages", message));
+        }
+        role => Cow::Owned(role),
+    };
+    let Content { text, images } = match given.content.filter(|content| content.get() != "null") {
+        Some(content) => Content::read(content)?,
+        // It called a tool, or thought and said nothing.
+        None if role == "assistant" => Content { text: "".into(), images: Vec::new() },
+        None => return Err(invalid("messages", "a message has no content")),
+    };
+    let calls = given.tool_calls.unwrap_or_default();
+    let tool_calls = calls.into_iter().enumerate().map(call).collect::<Result<_, _>>()?;
+    let tool_name = match given.name {
+        _ if role != "tool" => None,
+        Some(name) => Some(name),
+        None => given.tool_call_id.as_deref().and_then(|id| called(before, id)),
+    };
+    Ok(Native {
+        role,
+        content: text,
+        images,
+        thinking: given.reasoning_content.or(given.reasoning).filter(|text| !text.is_empty()),
+        tool_calls,
+        tool_name,
+        tool_call_id: given.tool_call_id,
+    })
 }
 
 /// The tool that the call of this id named.
@@ -150,65 +140,10 @@ fn call((index, call): (usize, GivenCall<'_>)) -> Result<NativeCall<'_>, Error> 
         "" => "{}",
         arguments => arguments,
     };
-    let arguments: Box<RawValue> = serde_json::from_str(arguments)
-        .ok()
-        .filter(|arguments: &Box<RawValue>| arguments.get().starts_with('{'))
+    let object = serde_json::from_str::<Box<RawValue>>(arguments).ok();
+    let arguments = object
+        .filter(|object| object.get().starts_with('{'))
         .ok_or_else(|| invalid("messages", "a tool call's arguments must be a JSON object"))?;
     let function = NativeFunction { index, name: call.function.name, arguments };
     Ok(NativeCall { id: call.id, function })
-}
-
-/// The text of a content, and its images (and sounds, which travel as images) in base64.
-fn content(content: Option<&RawValue>) -> Result<(Cow<'_, str>, Vec<Cow<'_, str>>), Error> {
-    let Some(content) = content.filter(|content| content.get() != "null") else {
-        return Ok((Cow::Borrowed(""), Vec::new()));
-    };
-    let wrong = |_| invalid("messages", "a message's content must be a text or a list of parts");
-    if content.get().starts_with('"') {
-        return Ok((text(content.get()).map_err(wrong)?, Vec::new()));
-    }
-    let parts: Vec<Part<'_>> = serde_json::from_str(content.get()).map_err(wrong)?;
-    let mut texts = Vec::new();
-    let mut images = Vec::new();
-    for part in parts {
-        match part {
-            Part::Text { text } => texts.push(text),
-            Part::ImageUrl { image_url: ImageUrl::Object { url } | ImageUrl::Bare(url) } => {
-                images.push(image(url)?)
-            }
-            Part::InputAudio { input_audio } => images.push(input_audio.data),
-            Part::Other => {
-                let message = "ollama takes parts of type text, image_url and input_audio";
-                return Err(unsupported("messages", message));
-            }
-        }
-    }
-    let text = match texts.len() {
-        1 => texts.swap_remove(0),
-        _ => Cow::Owned(texts.join("\n")),
-    };
-    Ok((text, images))
-}
-
-fn text(json: &str) -> serde_json::Result<Cow<'_, str>> {
-    #[derive(Deserialize)]
-    #[serde(transparent)]
-    struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
-    serde_json::from_str::<Text<'_>>(json).map(|text| text.0)
-}
-
-/// The bare base64 of a `data:` URL.
-fn image(url: Cow<'_, str>) -> Result<Cow<'_, str>, Error> {
-    let Some(data) = url.strip_prefix("data:") else {
-        let message = "ollama does not fetch images: send them as data: URLs with base64";
-        return Err(unsupported("messages", message));
-    };
-    let Some(start) = data.find(";base64,") else {
-        return Err(invalid("messages", "an image's data: URL must be in base64"));
-    };
-    let behind = "data:".len() + start + ";base64,".len();
-    Ok(match url {
-        Cow::Borrowed(url) => Cow::Borrowed(&url[behind..]),
-        Cow::Owned(mut url) => Cow::Owned(url.split_off(behind)),
-    })
 }

@@ -4,10 +4,9 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use jairouter_core::Error;
-use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use crate::invalid;
+use crate::request::{Fields, invalid, raw};
 
 /// Ollama's own options, taken as extra fields of a request.
 const NATIVE: [&str; 13] = [
@@ -26,62 +25,51 @@ const NATIVE: [&str; 13] = [
     "draft_num_predict",
 ];
 
-/// OpenAI's parameters that are options by the same name.
-const SHARED: [&str; 5] = ["temperature", "top_p", "seed", "frequency_penalty", "presence_penalty"];
-
-/// The fields of a request that nobody else takes.
-pub(crate) type Extra<'a> = BTreeMap<Cow<'a, str>, &'a RawValue>;
-
 /// What `options` says.
 pub(crate) type Options<'a> = BTreeMap<Cow<'a, str>, Cow<'a, RawValue>>;
 
-/// The options of this request. What it says as a parameter of OpenAI's goes before what it says in
-/// an `options` of its own, and both before the defaults, which are OpenAI's and not Ollama's.
-pub(crate) fn options<'a>(extra: &Extra<'a>) -> Result<Options<'a>, Error> {
+/// The options of this request. What it says as a parameter of `OpenAI`'s goes before what it says
+/// in an `options` of its own, and both before the defaults, which are `OpenAI`'s and not Ollama's.
+pub(crate) fn options<'a>(fields: &Fields<'a>) -> Result<Options<'a>, Error> {
     let mut options = Options::new();
     for name in ["temperature", "top_p"] {
-        if let Ok(one) = RawValue::from_string("1.0".into()) {
-            options.insert(name.into(), Cow::Owned(one));
+        options.extend(raw("1.0").map(|one| (name.into(), Cow::Borrowed(one))));
+    }
+    let own: Option<BTreeMap<Cow<'_, str>, &RawValue>> = fields.field("options", "an object")?;
+    let own = own.into_iter().flatten();
+    options.extend(own.map(|(name, value)| (name, Cow::Borrowed(value))));
+
+    let mut set = |name: &'static str, value: Option<&'a RawValue>| {
+        options.extend(value.map(|value| (name.into(), Cow::Borrowed(value))));
+    };
+    for name in ["max_tokens", "max_completion_tokens"] {
+        if fields.field::<i64>(name, "a whole number")? == Some(0) {
+            // To Ollama, as to llama.cpp, no number of tokens above 0 is no limit.
+            return Err(invalid(name, format!("'{name}' must be at least 1")));
         }
+        set("num_predict", fields.given(name));
     }
-    if let Some(own) = extra.get("options") {
-        let own: Extra<'a> = serde_json::from_str(own.get())
-            .map_err(|_| invalid("options", "'options' must be an object"))?;
-        options.extend(own.into_iter().map(|(name, value)| (name, Cow::Borrowed(value))));
+    for name in ["temperature", "top_p", "frequency_penalty", "presence_penalty"] {
+        fields.field::<f64>(name, "a number")?;
+        set(name, fields.given(name));
     }
-    let limit = ["max_tokens", "max_completion_tokens"].map(|name| (name, "num_predict"));
-    let same = SHARED.iter().chain(&NATIVE).map(|name| (*name, *name));
-    for (name, option) in limit.into_iter().chain(same) {
-        if let Some(value) = given(extra, name) {
-            options.insert(option.into(), Cow::Borrowed(value));
-        }
+    fields.field::<i64>("seed", "a whole number")?;
+    set("seed", fields.given("seed"));
+    for name in NATIVE {
+        set(name, fields.given(name));
     }
-    if let Some(stop) = given(extra, "stop") {
+    if let Some(stop) = fields.given("stop") {
         options.insert("stop".into(), stops(stop)?);
     }
     Ok(options)
 }
 
-/// A field that is there and not null.
-pub(crate) fn given<'a>(extra: &Extra<'a>, name: &str) -> Option<&'a RawValue> {
-    extra.get(name).copied().filter(|value| value.get() != "null")
-}
-
-/// A field of this type, if it is there and not null.
-pub(crate) fn field<'a, T: Deserialize<'a>>(
-    extra: &Extra<'a>,
-    name: &'static str,
-    message: &'static str,
-) -> Result<Option<T>, Error> {
-    let Some(value) = given(extra, name) else { return Ok(None) };
-    serde_json::from_str(value.get()).map(Some).map_err(|_| invalid(name, message))
-}
-
 /// A text is a list of one.
 fn stops(stop: &RawValue) -> Result<Cow<'_, RawValue>, Error> {
-    if !stop.get().starts_with('"') {
-        return Ok(Cow::Borrowed(stop));
+    let wrong = |_| invalid("stop", "'stop' must be a text or a list of texts");
+    if stop.get().starts_with('"') {
+        return RawValue::from_string(format!("[{}]", stop.get())).map(Cow::Owned).map_err(wrong);
     }
-    let list = RawValue::from_string(format!("[{}]", stop.get()));
-    list.map(Cow::Owned).map_err(|_| invalid("stop", "'stop' must be a text or a list of texts"))
+    serde_json::from_str::<Vec<Cow<'_, str>>>(stop.get()).map_err(wrong)?;
+    Ok(Cow::Borrowed(stop))
 }

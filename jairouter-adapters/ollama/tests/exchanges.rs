@@ -1,4 +1,5 @@
 //! Recorded exchanges in both directions, wherever the network cuts the answers.
+#![cfg(test)]
 
 use bytes::Bytes;
 use futures::executor::block_on;

@@ -1,4 +1,4 @@
-//! [`OpenAi`]: anything that speaks OpenAI's API, passed through byte for byte.
+//! [`OpenAi`]: anything that speaks `OpenAI`'s API, passed through byte for byte.
 //!
 //! ```
 //! use jairouter_core::{Backend, Endpoint, Route};
@@ -17,7 +17,7 @@ use std::borrow::Cow;
 
 use jairouter_core::{Backend, Endpoint, Route};
 
-/// A framework that is compatible with OpenAI's API: requests and answers pass untouched.
+/// A framework that is compatible with `OpenAI`'s API: requests and answers pass untouched.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct OpenAi {
     dialect: Dialect,
@@ -42,14 +42,14 @@ pub enum Dialect {
     /// Any.
     #[default]
     Normal,
-    /// GPUStack, since 2.0. Older servers have their paths below `/v1-openai`: give the instance's
+    /// `GPUStack`, since 2.0. Older servers have their paths below `/v1-openai`: give the instance's
     /// `path` for those.
     GpuStack,
     /// llama.cpp's server.
     LlamaCpp,
-    /// LocalAI.
+    /// `LocalAI`.
     LocalAi,
-    /// SGLang.
+    /// `SGLang`.
     SgLang,
     /// The simulated engine of this project.
     Simulated,

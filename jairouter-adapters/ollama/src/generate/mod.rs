@@ -1,0 +1,8 @@
+//! Completions: `/api/generate`.
+
+mod choice;
+mod request;
+mod stream;
+
+pub(crate) use request::encode;
+pub(crate) use stream::{Stream, whole};
