@@ -16,7 +16,8 @@ download() {
     mkdir -p "$llama"/apt/{lists/partial,archives/partial,empty}
     : >"$llama/apt/status"
     # shellcheck disable=SC2016 # it is apt's own variable
-    mirror=$(apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' | grep -m 1 '/debian/$') \
+    mirror=$(apt-get indextargets --no-release-info --format '$(REPO_URI)' 'Created-By: Packages' \
+        | grep -m 1 '/debian/$') \
         || { echo "llama.cpp: apt knows no Debian mirror to get it from" >&2; return 1; }
     printf 'deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] %s sid main\n' "$mirror" \
         >"$llama/apt/sources.list"
