@@ -87,14 +87,26 @@ mod tests {
     #[test]
     #[cfg(feature = "openai")]
     fn a_name_is_found_however_people_write_it() {
-        for (written, name) in [
-            ("OpenAI-compatible", "normal"),
-            ("GPUStack", "gpustack"),
-            ("llama.cpp", "llamacpp"),
-            ("Local_AI", "localai"),
+        for (name, all) in [
+            ("normal", &["Normal", "openai", "OpenAI-compatible", "openai_compatible"][..]),
+            ("gpustack", &["GPUStack", "gpu-stack", "GPU_Stack"]),
+            ("llamacpp", &["llama.cpp", "llama-cpp", "LlamaCpp", "llama_cpp"]),
+            ("localai", &["LocalAI", "Local_AI"]),
+            ("sglang", &["SGLang", "sg-lang"]),
+            ("vllm", &["vLLM", "VLLM"]),
+            ("xinference", &["Xinference", "xInference"]),
         ] {
-            assert_eq!(by_name(written).unwrap().name(), name, "{written}");
+            for written in all {
+                let found = by_name(written).map(|backend| backend.name());
+                assert_eq!(found, Some(name), "{written}");
+            }
         }
-        assert!(by_name("").is_none());
+    }
+
+    #[test]
+    fn what_nobody_is_called_is_not_found() {
+        for name in ["", "-", "gpt", "normal2", "ollama/"] {
+            assert!(by_name(name).is_none(), "{name}");
+        }
     }
 }

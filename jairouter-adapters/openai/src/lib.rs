@@ -142,4 +142,28 @@ mod tests {
             }
         }
     }
+
+    #[test]
+    fn a_framework_says_where_it_is_well_and_what_it_does_not_have() {
+        let missing = |dialect| {
+            let backend = OpenAi::dialect(dialect);
+            let lacks =
+                |endpoint: &Endpoint| backend.path(&Route::new(*endpoint, "m", false)).is_none();
+            Endpoint::ALL.into_iter().filter(lacks).map(Endpoint::path).collect::<Vec<_>>()
+        };
+        let (speech, translations) = ("/v1/audio/speech", "/v1/audio/translations");
+        let (images, edits) = ("/v1/images/generations", "/v1/images/edits");
+        for (dialect, health, lacks) in [
+            (Dialect::Normal, "/v1/models", vec![]),
+            (Dialect::GpuStack, "/readyz", vec![]),
+            (Dialect::LlamaCpp, "/health", vec![speech, translations, images, edits]),
+            (Dialect::LocalAi, "/readyz", vec![translations, edits]),
+            (Dialect::SgLang, "/health", vec![speech, translations, images, edits]),
+            (Dialect::Vllm, "/health", vec![speech, images, edits]),
+            (Dialect::Xinference, "/status", vec![]),
+        ] {
+            assert_eq!(OpenAi::dialect(dialect).health(), health, "{dialect:?}");
+            assert_eq!(missing(dialect), lacks, "{dialect:?}");
+        }
+    }
 }
