@@ -5,9 +5,10 @@ use std::num::NonZeroU16;
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 use jairouter_adapters::simulated::Engine;
-use jairouter_core::upstream::Target;
+use jairouter_core::upstream::{InvalidTarget, Target};
 use jairouter_core::{Endpoint, ServiceType};
 
+use super::identity::identity;
 use super::model::Level;
 use super::reader::Field;
 use super::sections::path;
@@ -15,48 +16,37 @@ use super::server::set;
 use super::types::Instance;
 use super::value::{flag, whole};
 
-/// Reads the instances of a service. `ids` holds those of every service.
-pub(super) fn instances(
-    field: &Field<'_>,
-    service: ServiceType,
-    level: &Level,
-    ids: &mut HashSet<String>,
-) -> Vec<Instance> {
-    let fields = field.list();
+/// The most headers an instance may be sent beside the caller's.
+const MOST_HEADERS: usize = 64;
+
+/// Reads the instances of a service. Those without an `instance-id` have none yet.
+pub(super) fn instances(field: &Field<'_>, service: ServiceType, level: &Level) -> Vec<Instance> {
+    let Some(fields) = field.list() else { return Vec::new() };
     if fields.is_empty() {
         field.error("a service needs at least one instance");
     }
-    let mut seen = HashSet::new();
+    let (mut ids, mut identities) = (HashSet::new(), HashSet::new());
     let mut instances = Vec::new();
     for field in fields {
-        let Some((mut instance, id)) = instance(&field, service, level) else { continue };
-        let path = instance.path.as_ref().map(|(_, path)| path.clone());
-        if let Some(id) = id {
-            if !ids.insert(id.clone()) {
-                field.error(format!("another instance has the instance-id '{id}'"));
-            }
-            instance.id = id;
-        } else {
-            if !seen.insert((instance.name.clone(), instance.base_url.clone(), path)) {
+        let Some(instance) = instance(&field, service, level) else { continue };
+        if instance.id.is_empty() {
+            if !identities.insert(identity(&instance)) {
                 let message = "this instance is given twice: same name, base-url and path; \
                                give each an instance-id if both are meant";
                 field.error(message);
             }
-            instance.id = unused(&instance, service, ids);
+        } else if !ids.insert(instance.id.clone()) {
+            field.error(format!("another instance has the instance-id '{}'", instance.id));
         }
         instances.push(instance);
     }
     instances
 }
 
-fn instance(
-    field: &Field<'_>,
-    service: ServiceType,
-    level: &Level,
-) -> Option<(Instance, Option<String>)> {
+fn instance(field: &Field<'_>, service: ServiceType, level: &Level) -> Option<Instance> {
     let mut map = field.map()?;
     let mut level = level.clone();
-    level.read(&mut map);
+    level.read_narrow(&mut map);
     let mut required = |key: &'static str| {
         let field = map.take(key);
         if field.is_none() {
@@ -88,6 +78,7 @@ fn instance(
     map.finish();
 
     let mut instance = Instance::new(&name?, &level.adapter, &target?.1).ok()?;
+    instance.id = id.unwrap_or_default();
     // An engine with a language of its own that is asked at a path of OpenAI's is to be asked in
     // OpenAI's words: several of the field speak both.
     let is_openai_path = path_of.as_ref().is_some_and(|(_, path)| path.starts_with("/v1/"));
@@ -103,20 +94,7 @@ fn instance(
     instance.timeouts = level.timeouts;
     instance.connect_timeout = level.connect_timeout;
     instance.max_concurrency = level.max_concurrency;
-    Some((instance, id))
-}
-
-/// An id that says where the instance is, and that no other has.
-fn unused(instance: &Instance, service: ServiceType, ids: &mut HashSet<String>) -> String {
-    let plain = instance.id.clone();
-    let path = instance.path.as_ref().map_or("", |(_, path)| path);
-    let candidates =
-        [plain.clone(), format!("{service}/{plain}"), format!("{service}/{plain}{path}")];
-    let numbered = (2..).map(|number| format!("{plain}#{number}"));
-    let free = candidates.into_iter().chain(numbered).find(|id| !ids.contains(id));
-    let id = free.unwrap_or(plain);
-    ids.insert(id.clone());
-    id
+    Some(instance)
 }
 
 /// The endpoint whose path an instance's `path` replaces.
@@ -140,12 +118,13 @@ fn endpoint(service: ServiceType, path: &str) -> Endpoint {
 
 /// Where an instance is, and the same as it was written.
 fn target(text: &str) -> Result<(Target, String), String> {
-    let target: Target = text.parse().map_err(|error| format!("'{text}': {error}"))?;
+    // A refused URL is not repeated: it may hold a password.
+    let target: Target = text.parse().map_err(|error: InvalidTarget| error.to_string())?;
     match target.scheme() {
         "http" => {}
         "https" => return Err("TLS to instances is not supported yet: use http".into()),
         "simulated" => {
-            text.parse::<Engine>().map_err(|error| format!("'{text}': {error}"))?;
+            text.parse::<Engine>().map_err(|error| error.to_string())?;
         }
         other => return Err(format!("'{other}' is not a scheme for instances: use http")),
     }
@@ -174,9 +153,16 @@ fn instance_id(text: &str) -> Result<String, String> {
 /// Headers for requests to an instance. No message repeats a value: it may be a key.
 pub(super) fn headers(field: &Field<'_>) -> HeaderMap {
     let mut headers = HeaderMap::new();
-    let Some(mut map) = field.map() else { return headers };
-    for (written, field) in map.all() {
-        let name = name(written).map_err(|message| field.error(message)).ok();
+    let fields = field.named().unwrap_or_default();
+    if fields.len() > MOST_HEADERS {
+        field.error_at_key(format!("these are more than {MOST_HEADERS} headers"));
+        return headers;
+    }
+    for (written, field) in fields {
+        let name = name(written).map_err(|message| field.error_at_key(message)).ok();
+        if field.is_null() {
+            continue;
+        }
         let value = field.parse(secret);
         // A key that the environment leaves empty is none.
         if let (Some(name), Some(value)) = (name, value)

@@ -16,8 +16,12 @@
 //! assert!(errors[0].to_string().starts_with("6:"), "the line is named");
 //! ```
 
+mod env;
+mod identity;
 mod instance;
+mod map;
 mod model;
+mod names;
 mod node;
 mod reader;
 mod sections;
@@ -102,21 +106,28 @@ pub fn load(text: &str, env: &dyn Fn(&str) -> Option<String>) -> Result<Config, 
             Some(field) => config.services = model::services(&field),
             None => map.error("there is no 'model', which says what is served"),
         }
-        // Spring's own sections of the original's file, which do not concern a gateway.
-        for foreign in ["spring", "logging", "springdoc"] {
-            map.ignore(foreign);
+        for (foreign, what) in FOREIGN {
+            if let Some(field) = map.foreign(foreign) {
+                field.inactive(what);
+            }
         }
         map.finish();
     }
-    let (mut errors, inactive) = reader.done();
+    let (errors, inactive) = reader.done();
     if errors.is_empty() {
         config.inactive = inactive;
         Ok(config)
     } else {
-        errors.sort_by_key(|error| (error.line, error.column));
         Err(errors)
     }
 }
+
+/// Spring's own sections, which a file of the original project may hold.
+const FOREIGN: [(&str, &str); 3] = [
+    ("spring", "what is Spring's own means nothing here"),
+    ("logging", "Spring's logging means nothing here: see 'server.log'"),
+    ("springdoc", "Spring's API pages are not here"),
+];
 
 #[cfg(test)]
 mod tests;

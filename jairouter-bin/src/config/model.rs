@@ -1,14 +1,16 @@
 //! `model`: the services, what they inherit, and how they are balanced.
 
-use std::collections::HashSet;
+use std::sync::Arc;
 use std::time::Duration;
 
-use jairouter_core::ServiceType;
 use jairouter_core::balance::HashAlgorithm;
 use jairouter_core::upstream::Timeouts;
 
+use super::identity;
 use super::instance::instances;
-use super::reader::{Field, Map};
+use super::map::Map;
+use super::names::fold;
+use super::reader::Field;
 use super::sections;
 use super::server::set;
 use super::types::{Balance, BalanceKind, Retry, Service};
@@ -23,6 +25,8 @@ pub(super) struct Level {
     pub(super) max_concurrency: Option<u32>,
     balance: Balance,
     retry: Retry,
+    /// The names of `adapter-definitions`, folded.
+    definitions: Arc<[String]>,
 }
 
 impl Default for Level {
@@ -34,6 +38,7 @@ impl Default for Level {
             max_concurrency: None,
             balance: Balance::new(BalanceKind::Random),
             retry: Retry::default(),
+            definitions: Arc::default(),
         }
     }
 }
@@ -42,8 +47,12 @@ impl Level {
     /// Reads what every level may say.
     pub(super) fn read(&mut self, map: &mut Map<'_>) {
         if let Some(field) = map.take("adapter") {
-            let names: Vec<_> = jairouter_adapters::NAMES.iter().map(|name| (*name, ())).collect();
-            if let Some(name) = field.parse(|text| adapter(text, &names)) {
+            let defined = |text: &str| self.definitions.contains(&fold(text));
+            let name = field.parse(|text| match defined(text) {
+                true => Err(format!("'{text}' is of adapter-definitions: not supported yet")),
+                false => sections::adapter(text),
+            });
+            if let Some(name) = name {
                 self.adapter = name;
             }
         }
@@ -79,6 +88,15 @@ impl Level {
         self.read(map);
     }
 
+    /// Reads what only instances may say, beside what is theirs alone.
+    pub(super) fn read_narrow(&mut self, map: &mut Map<'_>) {
+        if let Some(field) = map.take("retry") {
+            retry(&field, &mut self.retry);
+            field.inactive("a request is retried as its service says, not as an instance does");
+        }
+        self.read(map);
+    }
+
     fn timeouts(&mut self, field: &Field<'_>) {
         let Some(mut map) = field.map() else { return };
         set(&mut map, "connect", &mut self.connect_timeout, value::timeout);
@@ -110,10 +128,10 @@ impl Level {
 pub(super) fn services(field: &Field<'_>) -> Vec<Service> {
     let Some(mut map) = field.map() else { return Vec::new() };
     let mut global = Level::default();
-    global.read_wide(&mut map);
     if let Some(field) = map.take("adapter-definitions") {
-        sections::adapter_definitions(&field);
+        global.definitions = sections::adapter_definitions(&field).into();
     }
+    global.read_wide(&mut map);
     let services = match map.take("services") {
         Some(services) => read_services(&services, &global),
         None => {
@@ -126,17 +144,21 @@ pub(super) fn services(field: &Field<'_>) -> Vec<Service> {
 }
 
 fn read_services(field: &Field<'_>, global: &Level) -> Vec<Service> {
-    let Some(mut map) = field.map() else { return Vec::new() };
     let mut services: Vec<Service> = Vec::new();
-    let mut ids = HashSet::new();
-    for (name, field) in map.all() {
-        let Ok(service_type) = name.parse::<ServiceType>() else {
-            let names: Vec<_> = ServiceType::ALL.iter().map(|known| known.as_str()).collect();
-            field.error(super::reader::unknown("service", name, &names));
-            continue;
+    let Some(fields) = field.named() else { return services };
+    if fields.is_empty() {
+        field.error_at_key("there is no service here");
+    }
+    for (name, field) in fields {
+        let service_type = match sections::service_type(name) {
+            Ok(service_type) => service_type,
+            Err(message) => {
+                field.error_at_key(message);
+                continue;
+            }
         };
         if services.iter().any(|service| service.service_type == service_type) {
-            field.error(format!("the service '{service_type}' is given twice"));
+            field.error_at_key(format!("the service '{service_type}' is given twice"));
             continue;
         }
         let Some(mut map) = field.map() else { continue };
@@ -145,26 +167,14 @@ fn read_services(field: &Field<'_>, global: &Level) -> Vec<Service> {
         let mut service = Service::new(service_type, level.balance);
         service.retry = level.retry;
         match map.take("instances") {
-            Some(field) => service.instances = instances(&field, service_type, &level, &mut ids),
+            Some(field) => service.instances = instances(&field, service_type, &level),
             None => map.error("this service has no 'instances'"),
         }
         map.finish();
         services.push(service);
     }
-    if services.is_empty() && map.is_empty() {
-        field.error("there is no service here");
-    }
+    identity::complete(&mut services);
     services
-}
-
-fn adapter(text: &str, known: &[(&str, ())]) -> Result<String, String> {
-    match jairouter_adapters::by_name(text) {
-        Some(backend) => Ok(backend.name().to_owned()),
-        None => {
-            let names: Vec<_> = known.iter().map(|(name, ())| *name).collect();
-            Err(super::reader::unknown("adapter", text, &names))
-        }
-    }
 }
 
 fn balance(field: &Field<'_>) -> Balance {
@@ -199,7 +209,7 @@ fn retry(field: &Field<'_>, retry: &mut Retry) {
     });
     if let Some(on) = map.take("on") {
         let failures = ["unreachable", "broken", "timeout", "failed", "busy"].map(|on| (on, ()));
-        for failure in on.list() {
+        for failure in on.list().unwrap_or_default() {
             failure.one_of("failure", &failures);
         }
         on.inactive("every failure that may be retried is");

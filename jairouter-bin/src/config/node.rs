@@ -1,11 +1,21 @@
-//! The YAML as a tree, with a place for every node.
+//! The YAML as a tree, with a place for every node and bounds on all it holds.
 
-use saphyr_parser::{Event, Parser, ScalarStyle, Span};
+use saphyr_parser::{Event, Parser, ScalarStyle, Span, Tag};
 
 use super::Diagnostic;
 
 /// The deepest nesting taken.
 const DEEPEST: usize = 64;
+
+/// The most nodes taken: some 15,000 instances.
+const MOST_NODES: usize = 100_000;
+
+/// The longest key taken, in bytes. Every message about what is below a key repeats it.
+const LONGEST_KEY: usize = 256;
+
+/// The least that loads, for who begins with nothing.
+const LEAST: &str = "model: { services: { chat: { instances: [ { name: \"qwen3:1.7b\", \
+                     adapter: ollama, base-url: \"http://127.0.0.1:11434\" } ] } } }";
 
 /// One node.
 #[derive(Debug)]
@@ -52,11 +62,12 @@ pub(super) fn parse(text: &str) -> Result<Node, Diagnostic> {
             fault(span.start.line(), span.start.col() + 1, message.to_owned())
         })?;
     }
-    builder.root.ok_or_else(|| {
-        let message = "the configuration is empty; the least it needs is \
-                       'model: { services: { chat: { instances: [ … ] } } }'";
-        fault(1, 1, message.to_owned())
-    })
+    match builder.root {
+        Some(root) if !root.is_null() => Ok(root),
+        _ => {
+            Err(fault(1, 1, format!("the configuration is empty; the least that works is {LEAST}")))
+        }
+    }
 }
 
 fn fault(line: usize, column: usize, message: String) -> Diagnostic {
@@ -73,17 +84,25 @@ enum Open {
 struct Builder {
     open: Vec<Open>,
     root: Option<Node>,
+    nodes: usize,
 }
 
 impl Builder {
     fn take(&mut self, event: Event<'_>, span: Span) -> Result<(), &'static str> {
         match event {
-            Event::Scalar(text, style, ..) => {
+            Event::Scalar(text, style, _, tag) => {
+                plain_tag(tag.as_deref())?;
                 let plain = matches!(style, ScalarStyle::Plain);
                 self.add(Node::new(span, Value::Scalar { text: text.into_owned(), plain }))
             }
-            Event::SequenceStart(..) => self.open(Open::Sequence(span, Vec::new())),
-            Event::MappingStart(..) => self.open(Open::Mapping(span, Vec::new(), None)),
+            Event::SequenceStart(_, tag) => {
+                plain_tag(tag.as_deref())?;
+                self.open(Open::Sequence(span, Vec::new()))
+            }
+            Event::MappingStart(_, tag) => {
+                plain_tag(tag.as_deref())?;
+                self.open(Open::Mapping(span, Vec::new(), None))
+            }
             Event::SequenceEnd | Event::MappingEnd => match self.open.pop() {
                 Some(Open::Sequence(span, nodes)) => {
                     self.add(Node::new(span, Value::Sequence(nodes)))
@@ -110,15 +129,33 @@ impl Builder {
     }
 
     fn add(&mut self, node: Node) -> Result<(), &'static str> {
+        self.nodes += 1;
+        if self.nodes > MOST_NODES {
+            return Err("this holds more than 100000 keys and values");
+        }
         match self.open.last_mut() {
             None => self.root = Some(node),
             Some(Open::Sequence(_, nodes)) => nodes.push(node),
             Some(Open::Mapping(_, entries, key)) => match key.take() {
                 Some(key) => entries.push((key, node)),
-                None if matches!(node.value, Value::Scalar { .. }) => *key = Some(node),
-                None => return Err("a key must be a plain word"),
+                None => match &node.value {
+                    Value::Scalar { text, .. } if text.len() <= LONGEST_KEY => *key = Some(node),
+                    Value::Scalar { .. } => return Err("this key is longer than 256 bytes"),
+                    _ => return Err("a key must be a plain word"),
+                },
             },
         }
         Ok(())
+    }
+}
+
+/// What a value means is up to its key, so YAML's own types may be named, and change nothing.
+/// Others promise what nobody here does: to read a file, or the environment.
+fn plain_tag(tag: Option<&Tag>) -> Result<(), &'static str> {
+    match tag {
+        Some(tag) if !tag.is_yaml_core_schema() => Err(
+            "tags (!name) are not taken: write the value itself, or ${NAME} for the environment",
+        ),
+        _ => Ok(()),
     }
 }

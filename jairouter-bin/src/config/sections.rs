@@ -2,7 +2,9 @@
 
 use jairouter_core::ServiceType;
 
-use super::reader::{Field, Map};
+use super::map::Map;
+use super::names::{fold, unknown};
+use super::reader::Field;
 use super::value::{self, flag, positive, whole};
 
 pub(super) fn rate_limit(field: &Field<'_>) {
@@ -62,20 +64,24 @@ pub(super) fn health_check(field: &Field<'_>) {
     }
 }
 
-/// Frameworks by configuration. The names they would have are refused where they are used.
-pub(super) fn adapter_definitions(field: &Field<'_>) {
-    let Some(mut map) = field.map() else { return };
-    for (_, definition) in map.all() {
+/// Frameworks by configuration. Returns their names, which are refused where they are used.
+pub(super) fn adapter_definitions(field: &Field<'_>) -> Vec<String> {
+    let definitions = field.named().unwrap_or_default();
+    let names: Vec<String> = definitions.iter().map(|(name, _)| fold(name)).collect();
+    for (name, definition) in definitions {
+        if jairouter_adapters::by_name(name).is_some() {
+            definition.error_at_key(format!("the adapter '{name}' is there already"));
+        }
         let Some(mut map) = definition.map() else { continue };
         let types = ["openai-compatible", "ollama-compatible", "extend"];
         check_name(&mut map, "type", "type", &types);
-        check_name(&mut map, "parent", "adapter", jairouter_adapters::NAMES);
+        check(&mut map, "parent", |text| match names.contains(&fold(text)) {
+            true => Ok(()),
+            false => adapter(text).map(drop),
+        });
         if let Some(field) = map.take("capabilities") {
-            for capability in field.list() {
-                capability.parse(|text| {
-                    let known = text.parse::<ServiceType>().map(drop);
-                    known.map_err(|_| format!("no capability is called '{text}'"))
-                });
+            for capability in field.list().unwrap_or_default() {
+                capability.parse(service_type);
             }
         }
         if let Some(field) = map.take("auth")
@@ -91,9 +97,24 @@ pub(super) fn adapter_definitions(field: &Field<'_>) {
         map.finish();
         definition.inactive("adapters by configuration cannot be used yet");
     }
+    names
 }
 
-pub(super) fn enabled(map: &mut Map<'_>, default: bool) -> bool {
+/// The adapter's own name, however it is written.
+pub(super) fn adapter(text: &str) -> Result<String, String> {
+    match jairouter_adapters::by_name(text) {
+        Some(backend) => Ok(backend.name().to_owned()),
+        None => Err(unknown("adapter", text, jairouter_adapters::NAMES)),
+    }
+}
+
+/// A service type, by any of its names.
+pub(super) fn service_type(text: &str) -> Result<ServiceType, String> {
+    let names = ServiceType::ALL.map(ServiceType::as_str);
+    text.parse().map_err(|_| unknown("service", text, &names))
+}
+
+fn enabled(map: &mut Map<'_>, default: bool) -> bool {
     map.take("enabled").and_then(|field| field.parse(flag)).unwrap_or(default)
 }
 

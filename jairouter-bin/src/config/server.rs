@@ -4,7 +4,8 @@ use std::num::NonZeroUsize;
 
 use ipnet::IpNet;
 
-use super::reader::{Field, Map};
+use super::map::Map;
+use super::reader::Field;
 use super::types::{Log, LogFormat, Management, Server};
 use super::value::{self, whole};
 
@@ -13,6 +14,9 @@ pub(super) fn server(field: &Field<'_>, server: &mut Server) {
     listener(&mut map, &mut server.address, &mut server.port);
     set(&mut map, "max-request-body", &mut server.max_request_body, value::size);
     set(&mut map, "max-body-memory", &mut server.max_body_memory, value::size);
+    if server.max_body_memory < server.max_request_body {
+        map.error("'max-body-memory' is less than 'max-request-body': no body so long would fit");
+    }
     set(&mut map, "header-timeout", &mut server.header_timeout, value::timeout);
     set(&mut map, "body-timeout", &mut server.body_timeout, value::timeout);
     set(&mut map, "write-timeout", &mut server.write_timeout, value::timeout);
@@ -24,7 +28,8 @@ pub(super) fn server(field: &Field<'_>, server: &mut Server) {
         whole(text, 1, 1024).map(|count| NonZeroUsize::new(count as usize))
     });
     if let Some(proxies) = map.take("trusted-proxies") {
-        server.trusted_proxies = proxies.list().iter().filter_map(|item| item.parse(net)).collect();
+        let items = proxies.list().unwrap_or_default();
+        server.trusted_proxies = items.iter().filter_map(|item| item.parse(net)).collect();
     }
     if let Some(field) = map.take("log") {
         log(&field, &mut server.log);
@@ -41,9 +46,10 @@ pub(super) fn management(field: &Field<'_>, management: &mut Management) {
         map.finish();
         field.inactive("there is no admin listener yet");
     }
-    // Spring's own, of the original's file.
     for foreign in ["endpoints", "endpoint", "metrics", "health", "tracing"] {
-        map.ignore(foreign);
+        if let Some(field) = map.foreign(foreign) {
+            field.inactive("Spring's actuator is not here");
+        }
     }
     map.finish();
 }

@@ -76,6 +76,8 @@ fn each_mistake_is_named_with_its_line() {
         ("          headers: { host: x }\n", "", "7:", "connection's own"),
         ("          headers: { x-a: \"a\\r\\nx-b: c\" }\n", "", "7:", "a header cannot"),
         ("          headers: [a]\n", "", "7:", "map"),
+        ("          headers: { x-a: b, X-A: c }\n", "", "7:", "twice"),
+        ("          weight: !include w.yaml\n", "", "7:", "tags"),
         ("          timeouts: { first-token: 0 }\n", "", "7:", "fail every"),
         ("          timeouts: { first-token: soon }\n", "", "7:", "500ms"),
         ("          timeouts: { read: 1s }\n", "", "7:", "first-token"),
@@ -99,6 +101,8 @@ fn each_mistake_is_named_with_its_line() {
         ("        - { name: x, base-url: 'ftp://h' }\n", "", "7:", "'ftp'"),
         ("        - { name: x, base-url: 'https://h' }\n", "", "7:", "TLS"),
         ("        - { name: x, base-url: 'http://u:p@h' }\n", "", "7:", "user name"),
+        ("        - { name: x, base-url: 'http://h:0' }\n", "", "7:", "65535"),
+        ("        - { name: m, base-url: 'http://H:1' }\n", "", "7:", "given twice"),
         ("        - { name: x, base-url: 'http://h?q' }\n", "", "7:", "query"),
         ("        - { name: x, base-url: 'simulated://h?rate=x' }\n", "", "7:", "rate"),
         ("        - nothing\n", "", "7:", "map"),
@@ -114,10 +118,13 @@ fn each_mistake_is_named_with_its_line() {
         ("  load-balance: { virtual-nodes: 0 }\n", "", "7:", "virtual-nodes"),
         ("  fallback: { strategy: pray }\n", "", "7:", "default"),
         ("  adapter-definitions: { x: { type: y } }\n", "", "7:", "extend"),
+        ("  adapter-definitions: { vllm: {} }\n", "", "7:", "there already"),
+        ("  adapter: x\n  adapter-definitions: { x: {} }\n", "", "7:", "not supported yet"),
         // At the top, where line 1 is.
         ("", "server: { port: 65536 }\n", "1:", "65535"),
         ("", "server: { address: here }\n", "1:", "IP address"),
         ("", "server: { max-request-body: 0 }\n", "1:", "32MiB"),
+        ("", "server: { max-request-body: 2GiB }\n", "1:", "max-body-memory"),
         ("", "server: { drain-timeout: 1d }\n", "1:", "5m"),
         ("", "server: { trusted-proxies: [10.0.0.0/33] }\n", "1:", "10.0.0.0/8"),
         ("", "server: { workers: 0 }\n", "1:", "from 1"),
@@ -153,6 +160,8 @@ fn what_is_no_configuration_at_all_is_refused_quickly() {
         (&bomb, "alias"),
         (&nested(100), "64 levels"),
         (&nested(10_000), "limit"),
+        (&format!("{}: b", "a".repeat(300)), "256 bytes"),
+        (&format!("a: [{}]", "1,".repeat(100_001)), "100000 keys"),
         (&"a".repeat(LARGEST + 1), "1 MiB"),
     ] {
         let shown = errors(text);
@@ -246,6 +255,15 @@ fn what_is_not_said_is_the_documented_default() {
     assert_eq!((&*instance.adapter, instance.weight.get(), instance.active), ("normal", 1, true));
     assert_eq!(config.services[0].balance, Balance::new(BalanceKind::Random));
     assert!(config.inactive.is_empty());
+}
+
+#[test]
+fn a_section_of_spring_s_own_is_noted_and_does_nothing() {
+    let top = "spring: { main: {} }\nlogging: { level: DEBUG }\n";
+    let noted: Vec<_> = good(&with("", top)).inactive.into_iter().map(|noted| noted.path).collect();
+    assert_eq!(noted, ["spring", "logging"]);
+    let misspelt = errors(&with("", "sprink: {}\n"));
+    assert!(!misspelt[0].contains("'spring'"), "it is not recommended: {misspelt:?}");
 }
 
 #[test]

@@ -9,6 +9,8 @@ use jairouter_core::balance::HashAlgorithm;
 use jairouter_core::upstream::{Target, Timeouts};
 use jairouter_core::{Endpoint, ServiceType};
 
+use super::identity;
+
 /// A configuration, checked and resolved: every instance holds what counts for it.
 #[derive(Debug, Clone, Default)]
 #[non_exhaustive]
@@ -259,7 +261,7 @@ impl Instance {
         let target: Target = base_url.parse().map_err(|error| format!("{base_url}: {error}"))?;
         Ok(Self {
             name: name.to_owned(),
-            id: format!("{name}@{}", target.authority()),
+            id: identity::plain(name, target.authority().as_str()),
             adapter: adapter.to_owned(),
             base_url: base_url.to_owned(),
             target,

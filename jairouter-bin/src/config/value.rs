@@ -29,6 +29,9 @@ pub(super) fn positive(text: &str) -> Result<f64> {
     }
 }
 
+/// The longest duration taken: a year. A clock can be set so far ahead, and nobody waits longer.
+const LONGEST: Duration = Duration::from_secs(365 * 24 * 3600);
+
 /// Milliseconds, or a number with a unit.
 pub(super) fn duration(text: &str) -> Result<Duration> {
     let wrong = || {
@@ -43,10 +46,13 @@ pub(super) fn duration(text: &str) -> Result<Duration> {
         _ => return Err(wrong()),
     };
     let number: f64 = number.parse().map_err(|_| wrong())?;
-    Duration::try_from_secs_f64(number * seconds).map_err(|_| wrong())
+    match Duration::try_from_secs_f64(number * seconds) {
+        Ok(duration) if duration <= LONGEST => Ok(duration),
+        _ => Err(format!("'{text}' is longer than a year")),
+    }
 }
 
-/// A duration a clock can run for.
+/// A duration that is not over before it begins.
 pub(super) fn timeout(text: &str) -> Result<Duration> {
     match duration(text)? {
         Duration::ZERO => Err("a timeout of 0 would fail every request".into()),
@@ -90,7 +96,8 @@ mod tests {
         {
             assert_eq!(duration(text), Ok(Duration::from_millis(millis)), "{text}");
         }
-        for text in ["", "s", "-1", "1d", "1e3", "1..5s", "soon", "999999999999999999999h"] {
+        for text in ["", "s", "-1", "1d", "1e3", "1..5s", "soon", "8761h", "999999999999999999999h"]
+        {
             assert!(duration(text).is_err(), "{text}");
         }
         assert!(timeout("0").is_err());

@@ -91,6 +91,12 @@ impl FromStr for Target {
         if authority.host().is_empty() {
             return Err(InvalidTarget("a base URL needs a host"));
         }
+        // `Authority` takes any digits, and clients would take what is no port for the usual one.
+        let after =
+            authority.as_str().rsplit_once(']').map_or(authority.as_str(), |(_, port)| port);
+        if after.contains(':') && authority.port_u16().is_none_or(|port| port == 0) {
+            return Err(InvalidTarget("a port is a number from 1 to 65535"));
+        }
         let path = parts.path_and_query;
         if path.as_ref().is_some_and(|path| path.query().is_some()) && scheme == Scheme::HTTP {
             return Err(InvalidTarget("a base URL has no query"));
@@ -135,6 +141,14 @@ mod tests {
     fn what_is_no_base_url_is_refused() {
         for url in ["", "host", "/path", "http://", "http://u:p@h", "http://h?x=1", "http://h#x"] {
             assert!(url.parse::<Target>().is_err(), "{url}");
+        }
+        for port in ["", "0", "65536", "99999", "1x"] {
+            for host in ["h", "[::1]"] {
+                assert!(
+                    format!("http://{host}:{port}").parse::<Target>().is_err(),
+                    "{host}:{port}"
+                );
+            }
         }
     }
 }
