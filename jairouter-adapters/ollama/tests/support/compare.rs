@@ -1,22 +1,8 @@
-//! Reading recorded exchanges, and comparing what may differ.
+//! What may differ between two answers that say the same.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use bytes::Bytes;
 use serde_json::{Map, Value, json};
-
-pub(crate) fn fixture(file: &Value) -> Bytes {
-    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/");
-    std::fs::read(format!("{folder}{}", file.as_str().unwrap())).unwrap().into()
-}
-
-pub(crate) fn rows() -> Vec<Value> {
-    serde_json::from_slice(&fixture(&json!("index.json"))).unwrap()
-}
-
-pub(crate) fn text(bytes: Vec<u8>) -> String {
-    String::from_utf8(bytes).unwrap()
-}
 
 /// Equal, but for what no two answers share, and for what says nothing.
 pub(crate) fn same(actual: &Value, expected: &Value, case: &str) {
@@ -48,19 +34,26 @@ fn bare(value: &Value, key: &str) -> Value {
     }
 }
 
+/// The events of a stream, but for their ids; the last may be `[DONE]`, which is a text.
+pub(crate) fn events(stream: &str) -> Vec<Value> {
+    let events = stream.split_terminator("\n\n").map(|event| {
+        let data = event.strip_prefix("data: ").unwrap();
+        assert!(!data.contains('\n'), "one line each: {event}");
+        if data == "[DONE]" { json!(data) } else { serde_json::from_str(data).unwrap() }
+    });
+    events.collect()
+}
+
 /// What a stream says altogether, and whether it says that it failed.
 pub(crate) fn accumulate(stream: &str) -> (Value, bool) {
     let mut said: BTreeMap<&str, String> = BTreeMap::new();
     let mut calls: BTreeMap<u64, (String, String)> = BTreeMap::new();
-    let (mut finish, mut usage, mut model, mut failed) =
-        (Vec::new(), Value::Null, Value::Null, false);
-    let mut first = true;
-    for event in stream.split("\n\n").filter(|event| !event.is_empty()) {
-        let data = event.strip_prefix("data: ").unwrap();
-        if data == "[DONE]" {
+    let (mut ids, mut logprobs, mut finish) = (BTreeSet::new(), Vec::new(), Vec::new());
+    let (mut usage, mut model, mut failed, mut first) = (Value::Null, Value::Null, false, true);
+    for chunk in events(stream) {
+        if chunk == "[DONE]" {
             continue;
         }
-        let chunk: Value = serde_json::from_str(data).unwrap();
         if chunk.get("error").is_some() {
             failed = true;
             continue;
@@ -84,16 +77,20 @@ pub(crate) fn accumulate(stream: &str) -> (Value, bool) {
                 said.entry("text").or_default().push_str(text);
             }
             for call in choice["delta"]["tool_calls"].as_array().into_iter().flatten() {
+                let id = call["id"].as_str().unwrap();
+                assert!(!id.is_empty() && ids.insert(id.to_owned()), "an id of its own: {call}");
                 let (name, arguments) = calls.entry(call["index"].as_u64().unwrap()).or_default();
-                name.push_str(call["function"]["name"].as_str().unwrap_or_default());
-                arguments.push_str(call["function"]["arguments"].as_str().unwrap_or_default());
+                name.push_str(call["function"]["name"].as_str().unwrap());
+                arguments.push_str(call["function"]["arguments"].as_str().unwrap());
             }
+            logprobs.extend(choice["logprobs"]["content"].as_array().cloned().unwrap_or_default());
             finish.extend(choice["finish_reason"].as_str().map(str::to_owned));
         }
     }
     assert!(finish.len() <= 1, "one finish reason: {finish:?}");
-    (
-        json!({"said": said, "calls": calls, "finish": finish, "usage": usage, "model": model}),
-        failed,
-    )
+    let said = json!({
+        "said": said, "calls": calls, "logprobs": logprobs,
+        "finish": finish, "usage": usage, "model": model,
+    });
+    (said, failed)
 }
