@@ -101,7 +101,7 @@ where
             let next = match (failure(&outcome), instance) {
                 (Some(failure), Some(instance)) if failure.kind.may_fail_over() => {
                     let ejected = failure.eject(instance);
-                    next(this.pool, request, this.tried, ejected)
+                    next(this.pool, request, this.tried, ejected, this.retry.take())
                 }
                 _ => None,
             };
@@ -135,21 +135,25 @@ struct Next<S> {
 /// The instance to ask instead, if the request may still be sent to one.
 ///
 /// Failing over from an instance that has just been taken out is free: it cannot repeat, so it
-/// bounds itself. Anything else would add load for as long as the failure lasts, and is budgeted.
+/// bounds itself. Anything else would add load for as long as the failure lasts, and is budgeted; a
+/// retry that has just failed hands its share on.
 fn next<S: Clone>(
     pool: &Pool<S>,
     request: &InferenceRequest,
     tried: &mut Tried,
     ejected: bool,
+    failed: Option<Permit>,
 ) -> Option<Next<S>> {
     let now = Instant::now();
     let in_time = request.deadline.is_none_or(|deadline| now < deadline);
     if tried.count() >= pool.shared.settings.max_attempts || !in_time {
         return None;
     }
-    let retry = match ejected {
-        true => None,
-        false => Some(pool.shared.retries.acquire(pool.shared.settings.budget, pool.in_flight())?),
+    let retry = if ejected {
+        None
+    } else {
+        let acquire = || pool.shared.retries.acquire(pool.shared.settings.budget, pool.in_flight());
+        Some(failed.or_else(acquire)?)
     };
     let (service, in_flight) = pool.pick(request, tried, now)?;
     Some(Next { service, in_flight, retry })

@@ -1,0 +1,271 @@
+//! Dropping is the only cancellation: wherever a future or a body is dropped, whatever it held is
+//! given back, and whoever waits for its end is told once.
+#![cfg(test)]
+
+mod support {
+    pub(crate) mod engine;
+    pub(crate) mod stack;
+}
+
+use std::pin::pin;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll, Waker};
+
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body::Body as HttpBody;
+use jairouter_core::balance::{
+    Instance, InstanceState, LoadBalance, LoadBalanceLayer, RetryBudget, RoundRobin,
+};
+use jairouter_core::observe::{Observe, ObserveLayer, Observed, Record};
+use jairouter_core::router::{EndpointRouter, Group, ModelRouter};
+use jairouter_core::upstream::Timeouts;
+use jairouter_core::{
+    BodyGuard, End, Gateway, InferenceRequest, Kind, Router, ServiceType, Upstream,
+};
+use support::engine::{Engine, Held, JSON, Played, SSE, Script, Step};
+use support::stack::{OpenAi, request, upstream};
+use tower::{Layer, ServiceExt};
+
+/// More than any exchange here takes.
+const LONGEST: usize = 200;
+
+/// What a stream says at first, and then, and at its end.
+const ROLE: &str = "data: {\"choices\":[{\"delta\":{\"role\":\"assistant\"}}]}\n\n";
+const TEXT: &str = "data: {\"choices\":[{\"delta\":{\"content\":\"x\"}}]}\n\n";
+const DONE: &str = "data: [DONE]\n\n";
+
+/// Polls an exchange so often, first its future and then its body, and drops it. Whether it was
+/// over before that.
+fn polled<F, B, E>(exchange: F, polls: usize) -> bool
+where
+    F: Future<Output = Result<Response<B>, E>>,
+    B: HttpBody<Data = Bytes>,
+{
+    let mut cx = Context::from_waker(Waker::noop());
+    let mut left = 0..polls;
+    let mut exchange = Box::pin(exchange);
+    let answer = loop {
+        if left.next().is_none() {
+            return false;
+        }
+        match exchange.as_mut().poll(&mut cx) {
+            Poll::Pending => {}
+            Poll::Ready(Err(_)) => return true,
+            Poll::Ready(Ok(answer)) => break answer,
+        }
+    };
+    // Whoever awaits a future drops it before it reads the body.
+    drop(exchange);
+    let mut body = pin!(answer.into_body());
+    while left.next().is_some() {
+        if let Poll::Ready(None | Some(Err(_))) = body.as_mut().poll_frame(&mut cx) {
+            return true;
+        }
+    }
+    false
+}
+
+/// Every way an exchange goes, with the engines pending wherever one can be.
+fn ways() -> Vec<(&'static str, Vec<Script>)> {
+    let whole = || Script::stream([ROLE, TEXT, TEXT, DONE]);
+    let json = |body: &'static str| vec![Step::Data(body.into())];
+    vec![
+        ("a stream", vec![whole()]),
+        ("a JSON answer", vec![Script::new(200, JSON, json("{\"choices\":[]}"))]),
+        ("a refusal", vec![Script::new(400, JSON, json("{\"error\":\"no\"}"))]),
+        ("a refusal and another", vec![Script::new(500, JSON, json("{}")), whole()]),
+        ("no connection", vec![Script::error(Kind::Unreachable), whole()]),
+        (
+            "a break before content",
+            vec![Script::stream([ROLE]).then(Step::Break(Kind::Broken)), whole()],
+        ),
+        ("a break behind it", vec![Script::stream([TEXT]).then(Step::Break(Kind::Broken))]),
+        ("an error event", vec![Script::stream([TEXT, "data: {\"error\":\"x\"}\n\n", DONE])]),
+        ("silence before content", vec![Script::new(200, SSE, vec![]).then(Step::Stall)]),
+        ("silence behind it", vec![Script::stream([TEXT]).then(Step::Stall)]),
+        ("none that can", vec![Script::error(Kind::Unreachable)]),
+    ]
+}
+
+/// An engine, and what is counted around it.
+struct House {
+    engine: Engine,
+    states: Vec<Arc<InstanceState>>,
+    /// Stories that have begun, and the ends of those that are over.
+    begun: Arc<AtomicUsize>,
+    ends: Arc<Mutex<Vec<End>>>,
+    /// Bodies of callers that are still read.
+    callers: Arc<AtomicUsize>,
+}
+
+type One = Upstream<OpenAi, Engine>;
+
+impl House {
+    fn new(scripts: Vec<Script>) -> Self {
+        Self {
+            engine: Engine::new(scripts.into_iter().map(Script::hesitant)),
+            states: ["a", "b", "c"].map(|id| Arc::new(InstanceState::new(id))).into(),
+            begun: Arc::default(),
+            ends: Arc::default(),
+            callers: Arc::default(),
+        }
+    }
+
+    fn instances(&self) -> Vec<Instance<One>> {
+        let one = |state| Instance::with_state(state, upstream(&self.engine, Timeouts::default()));
+        self.states.iter().cloned().map(one).collect()
+    }
+
+    fn balanced(&self) -> LoadBalance<One> {
+        LoadBalanceLayer::new(RoundRobin::new()).layer(self.instances())
+    }
+
+    fn router(&self) -> Router<OpenAi, Engine> {
+        let group = Group::new(RoundRobin::new());
+        let group = self.instances().into_iter().fold(group, |group, one| group.instance("m", one));
+        Router::builder().service(ServiceType::Chat, group).build()
+    }
+
+    fn observed<S>(&self, inner: S) -> Observed<Stories, S> {
+        let stories = Stories { begun: Arc::clone(&self.begun), ends: Arc::clone(&self.ends) };
+        ObserveLayer::new(stories).layer(inner)
+    }
+
+    /// A caller that sends its request in two pieces.
+    fn http(&self) -> Request<Played> {
+        let mut first = request().payload.clone();
+        let second = first.split_off(9);
+        let steps = [Step::Pending, Step::Data(first), Step::Pending, Step::Data(second)];
+        let body = Played::new(steps, Held::by(&self.callers));
+        let head = Request::post("/v1/chat/completions").header("content-type", JSON);
+        head.body(body).unwrap()
+    }
+
+    /// What is held, by whom.
+    fn held(&self) -> Vec<(&'static str, usize)> {
+        let in_flight = self.states.iter().map(|state| state.in_flight() as usize).sum();
+        let told = self.ends.lock().unwrap().len();
+        vec![
+            ("the engine's exchanges", self.engine.live()),
+            ("counts of requests in flight", in_flight),
+            ("stories not told to their end", self.begun.load(Ordering::Relaxed) - told),
+            ("bodies of callers", self.callers.load(Ordering::Relaxed)),
+        ]
+    }
+}
+
+/// Notes how each story ends.
+#[derive(Clone)]
+struct Stories {
+    begun: Arc<AtomicUsize>,
+    ends: Arc<Mutex<Vec<End>>>,
+}
+
+struct Story(Arc<Mutex<Vec<End>>>);
+
+impl Observe for Stories {
+    type Record = Story;
+
+    fn begin(&self, _: &InferenceRequest) -> Story {
+        self.begun.fetch_add(1, Ordering::Relaxed);
+        Story(Arc::clone(&self.ends))
+    }
+}
+
+impl Record for Story {}
+
+impl BodyGuard for Story {
+    fn end(self, end: End) {
+        self.0.lock().unwrap().push(end);
+    }
+}
+
+/// One exchange of a house, with one of its services.
+type Exchange = fn(&House, usize) -> bool;
+
+/// Every service whose futures and bodies are public, alone and in the stack.
+const SERVICES: [(&str, Exchange); 7] = [
+    ("upstream", |house, polls| {
+        polled(upstream(&house.engine, Timeouts::default()).oneshot(request()), polls)
+    }),
+    ("load balance", |house, polls| polled(house.balanced().oneshot(request()), polls)),
+    ("model router", |house, polls| {
+        polled(ModelRouter::new([("m".into(), house.balanced())]).oneshot(request()), polls)
+    }),
+    ("endpoint router", |house, polls| {
+        let services = [(ServiceType::Chat, house.balanced())];
+        polled(EndpointRouter::new(services).oneshot(request()), polls)
+    }),
+    ("router", |house, polls| polled(house.router().oneshot(request()), polls)),
+    ("observed", |house, polls| polled(house.observed(house.balanced()).oneshot(request()), polls)),
+    ("gateway", |house, polls| {
+        polled(Gateway::new(house.observed(house.router())).oneshot(house.http()), polls)
+    }),
+];
+
+#[test]
+fn wherever_an_exchange_is_dropped_everything_it_held_is_given_back() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+    let _entered = runtime.enter();
+    for (way, scripts) in ways() {
+        for (service, exchange) in SERVICES {
+            let mut over = false;
+            for polls in 0..LONGEST {
+                let house = House::new(scripts.clone());
+                over = exchange(&house, polls);
+                for (what, count) in house.held() {
+                    assert_eq!(count, 0, "{what}, after {polls} polls of {service} with {way}");
+                }
+                if over {
+                    break;
+                }
+            }
+            assert_eq!(over, !way.starts_with("silence"), "{service} with {way} comes to an end");
+        }
+    }
+}
+
+#[test]
+fn a_story_that_is_dropped_is_abandoned_and_any_other_is_not() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+    let _entered = runtime.enter();
+    let whole = Script::stream([ROLE, TEXT, DONE]);
+    let mut seen = Vec::new();
+    for polls in 1..LONGEST {
+        let house = House::new(vec![whole.clone()]);
+        let over = polled(house.observed(house.balanced()).oneshot(request()), polls);
+        let ends = house.ends.lock().unwrap().clone();
+        assert_eq!(ends.len(), house.begun.load(Ordering::Relaxed), "each is told once");
+        seen.extend(ends);
+        if over {
+            break;
+        }
+    }
+    let (last, before) = seen.split_last().unwrap();
+    assert_eq!(*last, End::Complete);
+    assert!(before.len() > 10 && before.iter().all(|end| *end == End::Abandoned), "{before:?}");
+}
+
+#[test]
+fn a_retry_that_is_dropped_gives_back_its_share_of_the_budget() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+    let _entered = runtime.enter();
+    let refusal = Script::new(500, JSON, vec![Step::Data("{}".into())]);
+    let house = House::new(vec![refusal]);
+    let layer = LoadBalanceLayer::new(RoundRobin::new()).retry_budget(RetryBudget::new(0, 1));
+    let service = layer.layer(house.instances());
+    let mut most = 0;
+    for polls in 0..LONGEST {
+        let before = house.engine.asked();
+        let over = polled(service.clone().oneshot(request()), polls);
+        let asked = house.engine.asked() - before;
+        assert!(asked >= most, "no retry is refused because one before it was dropped: {asked}");
+        most = asked;
+        if over {
+            break;
+        }
+    }
+    assert_eq!(most, 3, "the first attempt and two more");
+}
