@@ -63,8 +63,8 @@ pub async fn engines() -> Vec<Found> {
 async fn models(adapter: &str, base_url: &str) -> Option<Vec<String>> {
     let backend: Arc<dyn Backend> = jairouter_adapters::by_name(adapter)?;
     let target: Target = base_url.parse().ok()?;
-    let client = HttpClient::builder().connect_timeout(PATIENCE).build(target.authority().clone());
-    let uri = target.uri(&backend.models()).ok()?;
+    let client = HttpClient::builder().connect_timeout(PATIENCE).build(target.authority());
+    let uri = target.uri(backend.models()).ok()?;
     let request = Request::get(uri).body(Full::<Bytes>::default()).ok()?;
     let answer = client.oneshot(request).await.ok()?;
     if !answer.status().is_success() {

@@ -20,6 +20,9 @@ use crate::transport::Transport;
 /// Any framework, over any transport.
 pub type AnyRouter = Router<Arc<dyn Backend>, Transport>;
 
+/// One instance of that router.
+type AnyInstance = Instance<Upstream<Arc<dyn Backend>, Transport>>;
+
 /// What answers on one core.
 pub type App = Gateway<Observed<fn(&Exchange), AnyRouter>>;
 
@@ -79,9 +82,7 @@ fn group(balance: &Balance) -> Group<Arc<dyn Backend>, Transport> {
     }
 }
 
-fn instance(
-    settings: &config::Instance,
-) -> Result<Instance<Upstream<Arc<dyn Backend>, Transport>>, String> {
+fn instance(settings: &config::Instance) -> Result<AnyInstance, String> {
     let backend = jairouter_adapters::by_name(&settings.adapter)
         .ok_or_else(|| format!("no adapter is called '{}'", settings.adapter))?;
     let transport = if settings.target.scheme() == "simulated" {
@@ -89,13 +90,13 @@ fn instance(
         Transport::Simulated(engine)
     } else {
         let client = HttpClient::builder().connect_timeout(settings.connect_timeout);
-        Transport::Http(client.build(settings.target.authority().clone()))
+        Transport::Http(client.build(settings.target.authority()))
     };
     let mut upstream = Upstream::new(backend, settings.target.clone(), transport)
         .with_timeouts(settings.timeouts)
         .with_headers(settings.headers.clone());
     if let Some((endpoint, path)) = &settings.path {
-        upstream = upstream.with_path(*endpoint, path.as_str());
+        upstream = upstream.with_path(*endpoint, path.clone());
     }
     if let Some(model) = &settings.model {
         upstream = upstream.with_model(model.as_str());

@@ -132,20 +132,23 @@ fn http<B: Backend>(
     request: &InferenceRequest,
     payload: Bytes,
 ) -> Result<Request<Full<Bytes>>, Error> {
-    let path = match &settings.path {
-        Some((endpoint, path)) if *endpoint == request.endpoint => path.to_string().into(),
+    let uri = match &settings.path {
+        Some((endpoint, uri)) if *endpoint == request.endpoint => uri.clone().ok_or_else(|| {
+            Error::new(Kind::Internal, "the path configured for the instance is not one")
+        })?,
         _ => {
             let route = Route::new(request.endpoint, &request.model, request.stream);
-            backend.path(&route).ok_or_else(|| {
+            let path = backend.path(&route).ok_or_else(|| {
                 let name = backend.name();
                 let message = format!("{name} does not offer {}", request.endpoint);
                 Error::new(Kind::Unsupported, message)
-            })?
+            })?;
+            settings.target.uri(path)?
         }
     };
     let mut http = Request::new(Full::new(payload));
     *http.method_mut() = Method::POST;
-    *http.uri_mut() = settings.target.uri(&path)?;
+    *http.uri_mut() = uri;
     let (forward, own) = (&settings.forward, &settings.headers);
     *http.headers_mut() =
         headers::outward(&request.headers, forward, own, settings.target.host_header());
@@ -178,9 +181,12 @@ async fn commit(
     let is_plain = !parts.headers.contains_key(CONTENT_ENCODING);
     let is_event_stream = is_plain && is_type(&parts.headers, "text/event-stream");
     if is_close_delimited && is_plain && is_type(&parts.headers, "application/json") {
-        body = translate::whole(body, LARGEST_ANSWER, |bytes| match is_json(&bytes) {
-            true => Ok(bytes),
-            false => Err(Error::new(Kind::Broken, "the instance's answer was cut off")),
+        body = translate::whole(body, LARGEST_ANSWER, |bytes| {
+            if is_json(&bytes) {
+                Ok(bytes)
+            } else {
+                Err(Error::new(Kind::Broken, "the instance's answer was cut off"))
+            }
         });
     }
     let mut held = Queue::default();

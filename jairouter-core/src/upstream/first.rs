@@ -1,6 +1,9 @@
 //! Whether a stream has said anything yet.
 
+use std::fmt;
+
 use serde::Deserialize;
+use serde::de::{Deserializer, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
 use crate::error::Error;
@@ -51,14 +54,43 @@ fn says_something(message: Message<'_>) -> Result<bool, Error> {
     if chunk.error.is_some_and(|error| error.get() != "null") {
         return Err(refusal::in_stream(message.data));
     }
-    Ok(chunk.choices.is_none_or(|choices| choices.iter().any(Choice::says_something)))
+    Ok(chunk.choices.is_none_or(|choices| choices.says_something))
 }
 
 #[derive(Deserialize)]
 struct Chunk<'a> {
     #[serde(borrow)]
     error: Option<&'a RawValue>,
-    choices: Option<Vec<Choice<'a>>>,
+    choices: Option<Choices>,
+}
+
+/// The choices, of which nothing else is kept.
+struct Choices {
+    says_something: bool,
+}
+
+impl<'de> Deserialize<'de> for Choices {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_seq(ChoicesVisitor)
+    }
+}
+
+struct ChoicesVisitor;
+
+impl<'de> Visitor<'de> for ChoicesVisitor {
+    type Value = Choices;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a list of choices")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut choices: A) -> Result<Choices, A::Error> {
+        let mut says_something = false;
+        while let Some(choice) = choices.next_element::<Choice<'de>>()? {
+            says_something |= choice.says_something();
+        }
+        Ok(Choices { says_something })
+    }
 }
 
 #[derive(Deserialize)]

@@ -37,17 +37,11 @@ pub(super) fn outward(
 ) -> HeaderMap {
     let mut headers = HeaderMap::with_capacity(FORWARDED.len() + own.len() + more.len() + 2);
     headers.insert(HOST, host.clone());
-    let named_by_connection = |name: &HeaderName| {
-        let mut lists = caller.get_all(CONNECTION).iter().filter_map(|value| value.to_str().ok());
-        lists.any(|list| {
-            list.split(',').any(|token| token.trim().eq_ignore_ascii_case(name.as_str()))
-        })
-    };
     let hop_by_hop = caller.contains_key(CONNECTION);
     for name in FORWARDED.iter().chain(more) {
         if let Some(value) = caller.get(name)
             && !own.contains_key(name)
-            && !(hop_by_hop && named_by_connection(name))
+            && !(hop_by_hop && is_named_by_connection(caller, name))
         {
             headers.insert(name.clone(), value.clone());
         }
@@ -60,18 +54,24 @@ pub(super) fn outward(
 
 /// Removes what is not for the caller.
 pub(super) fn inward(headers: &mut HeaderMap) {
-    let named: Vec<HeaderName> = headers
-        .get_all(CONNECTION)
-        .iter()
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|list| list.split(','))
-        .filter_map(|token| token.trim().parse().ok())
-        .collect();
-    let unwanted: Vec<HeaderName> =
-        headers.keys().filter(|name| !returned(name) || named.contains(name)).cloned().collect();
-    for name in unwanted {
+    // One after the other: to collect them first would cost allocations, and there are few.
+    let next = |headers: &HeaderMap| {
+        let unwanted = |name: &&HeaderName| {
+            // Last of all, since it names others.
+            **name != CONNECTION && (!returned(name) || is_named_by_connection(headers, name))
+        };
+        headers.keys().find(unwanted).cloned()
+    };
+    while let Some(name) = next(headers) {
         headers.remove(name);
     }
+    headers.remove(CONNECTION);
+}
+
+/// Whether `Connection` says that this header is for the next hop alone.
+fn is_named_by_connection(headers: &HeaderMap, name: &HeaderName) -> bool {
+    let mut lists = headers.get_all(CONNECTION).iter().filter_map(|value| value.to_str().ok());
+    lists.any(|list| list.split(',').any(|token| token.trim().eq_ignore_ascii_case(name.as_str())))
 }
 
 fn returned(name: &HeaderName) -> bool {

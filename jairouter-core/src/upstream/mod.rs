@@ -20,7 +20,7 @@
 //! }
 //!
 //! let target: Target = "http://127.0.0.1:8000".parse()?;
-//! let client = HttpClient::new(target.authority().clone());
+//! let client = HttpClient::new(target.authority());
 //! let instance = Upstream::new(Normal, target, client).with_timeouts(Timeouts::default());
 //! let answer = instance.oneshot(request).await?;
 //! # Ok(())
@@ -35,13 +35,14 @@ mod tail;
 mod target;
 mod timeouts;
 
+use std::borrow::Cow;
 use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, Request, Response};
+use http::{HeaderMap, HeaderName, Request, Response, Uri};
 use http_body_util::Full;
 use tower::Service;
 
@@ -79,8 +80,8 @@ struct Settings {
     timeouts: Timeouts,
     /// The instance's own name for the model.
     model: Option<Box<str>>,
-    /// Replaces the backend's path of one endpoint.
-    path: Option<(Endpoint, Box<str>)>,
+    /// Where one endpoint is asked instead of at the backend's path, if that is a place.
+    path: Option<(Endpoint, Option<Uri>)>,
     headers: HeaderMap,
     forward: Box<[HeaderName]>,
 }
@@ -111,10 +112,14 @@ impl<B, C> Upstream<B, C> {
         self.edit(|settings| settings.model = Some(model.into()))
     }
 
-    /// Another path for this endpoint than the backend's.
+    /// Another path for this endpoint than the backend's. A request for it fails with
+    /// [`Kind::Internal`](crate::Kind::Internal) if it is no path.
     #[must_use]
-    pub fn with_path(self, endpoint: Endpoint, path: impl Into<Box<str>>) -> Self {
-        self.edit(|settings| settings.path = Some((endpoint, path.into())))
+    pub fn with_path(self, endpoint: Endpoint, path: impl Into<Cow<'static, str>>) -> Self {
+        self.edit(|settings| {
+            let uri = settings.target.uri(path.into());
+            settings.path = Some((endpoint, uri.ok()));
+        })
     }
 
     /// Headers every request to this instance carries, such as its key. They replace the caller's.

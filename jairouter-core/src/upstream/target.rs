@@ -1,9 +1,10 @@
 //! Where an instance is.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
 
-use bytes::{BufMut, BytesMut};
+use bytes::Bytes;
 use http::uri::{Authority, PathAndQuery, Scheme};
 use http::{HeaderValue, Uri};
 
@@ -48,21 +49,16 @@ impl Target {
     /// # Errors
     ///
     /// [`Kind::Internal`] if the backend gave a path that is none.
-    pub fn uri(&self, path: &std::borrow::Cow<'static, str>) -> Result<Uri, Error> {
-        use std::borrow::Cow;
-        let joined = match path {
-            Cow::Borrowed(path) if self.prefix.is_empty() => PathAndQuery::try_from(*path),
-            path => {
-                let prefix = match self.prefix.strip_suffix("/v1") {
-                    Some(prefix) if path.starts_with("/v1/") => prefix,
-                    _ => &self.prefix,
-                };
-                let mut joined = BytesMut::with_capacity(prefix.len() + path.len());
-                joined.put_slice(prefix.as_bytes());
-                joined.put_slice(path.as_bytes());
-                PathAndQuery::from_maybe_shared(joined.freeze())
-            }
+    pub fn uri(&self, path: Cow<'static, str>) -> Result<Uri, Error> {
+        let prefix = match self.prefix.strip_suffix("/v1") {
+            Some(prefix) if path.starts_with("/v1/") => prefix,
+            _ => &self.prefix,
         };
+        let joined = match path {
+            Cow::Borrowed(path) if prefix.is_empty() => Bytes::from_static(path.as_bytes()),
+            path => Bytes::from([prefix, &*path].concat()),
+        };
+        let joined = PathAndQuery::from_maybe_shared(joined);
         let mut parts = http::uri::Parts::default();
         parts.scheme = Some(self.scheme.clone());
         parts.authority = Some(self.authority.clone());
@@ -132,8 +128,8 @@ mod tests {
         ];
         for (base, expected) in table {
             let target: Target = base.parse().unwrap();
-            assert_eq!(target.uri(&"/v1/x".into()).unwrap(), expected, "{base}");
-            assert_eq!(target.uri(&String::from("/v1/x").into()).unwrap(), expected, "{base}");
+            assert_eq!(target.uri("/v1/x".into()).unwrap(), expected, "{base}");
+            assert_eq!(target.uri(String::from("/v1/x").into()).unwrap(), expected, "{base}");
         }
     }
 

@@ -1,0 +1,185 @@
+//! What a request may cost: allocations and bytes of state.
+//!
+//! Counted is what the stack itself allocates, on the thread of the request. The client under it
+//! and the making of the request above it are left out: neither is the stack's.
+#![cfg(test)]
+
+mod support {
+    pub(crate) mod lean;
+}
+
+use std::pin::{Pin, pin};
+use std::task::{Context, Poll, Waker};
+
+use allocation_counter::measure;
+use bytes::{BufMut, Bytes, BytesMut};
+use http::{Request, Response};
+use http_body::Body as HttpBody;
+use http_body_util::Full;
+use jairouter_core::balance::{InFlight, Instance, LeastConnections};
+use jairouter_core::observe::{Exchange, ObserveLayer};
+use jairouter_core::router::Group;
+use jairouter_core::translate::{self, Framing, Message, Translate};
+use jairouter_core::upstream::{Upstream, UpstreamBody};
+use jairouter_core::{Body, Error, Gateway, GuardedBody, InferenceRequest, Router, ServiceType};
+use support::lean::{Lean, OpenAi, event, request};
+use tower::{Layer, Service};
+
+type Answer = Response<GuardedBody<UpstreamBody, InFlight>>;
+
+fn router(client: &Lean) -> Router<OpenAi, Lean> {
+    let instance = |url: &str| {
+        let upstream = Upstream::new(OpenAi, url.parse().unwrap(), client.clone());
+        Instance::new(url, upstream)
+    };
+    let group = ["http://a.invalid:8000", "http://b.invalid:8000", "http://c.invalid/v1"]
+        .into_iter()
+        .fold(Group::new(LeastConnections::new()), |group, url| group.instance("m", instance(url)));
+    Router::builder().service(ServiceType::Chat, group).build()
+}
+
+/// Polls to the end, without a runtime's own doings.
+fn finish<F: Future>(future: F) -> F::Output {
+    let (mut future, mut cx) = (pin!(future), Context::from_waker(Waker::noop()));
+    loop {
+        if let Poll::Ready(output) = future.as_mut().poll(&mut cx) {
+            return output;
+        }
+    }
+}
+
+fn ask(router: &mut Router<OpenAi, Lean>, request: InferenceRequest) -> Answer {
+    finish(router.call(request)).unwrap()
+}
+
+/// The bytes of the next frame; `None` at the end.
+fn next<B>(body: &mut B) -> Option<Bytes>
+where
+    B: HttpBody<Data = Bytes, Error = Error> + Unpin,
+{
+    let mut cx = Context::from_waker(Waker::noop());
+    loop {
+        if let Poll::Ready(frame) = Pin::new(&mut *body).poll_frame(&mut cx) {
+            return frame.map(|frame| frame.unwrap().into_data().unwrap());
+        }
+    }
+}
+
+/// A router whose first requests are over: what a runtime's timers and the thread make once for
+/// all is not a request's.
+fn warm(client: &Lean) -> Router<OpenAi, Lean> {
+    let mut router = router(client);
+    for _ in 0..3 {
+        let mut answer = ask(&mut router, request());
+        while next(answer.body_mut()).is_some() {}
+    }
+    router
+}
+
+fn timers() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap()
+}
+
+#[test]
+fn a_request_costs_at_most_six_allocations_to_its_head() {
+    let runtime = timers();
+    let _entered = runtime.enter();
+    for client in [Lean::stream(&[event("a")]), Lean::json()] {
+        let mut router = warm(&client);
+        for nth in 0..3 {
+            let request = request();
+            let counted = measure(|| drop(ask(&mut router, request)));
+            assert!(counted.count_total <= 6, "request {nth}: {counted:?}");
+        }
+    }
+}
+
+#[test]
+fn a_frame_that_passes_through_costs_no_allocation() {
+    let runtime = timers();
+    let _entered = runtime.enter();
+    let text: String = ["b", "c", "d", "e"].map(event).concat();
+    let (begun, rest) = text.split_at(text.len() / 2 + 7);
+    // An event a frame, several in one, and one cut in two.
+    let frames = [&*event("a"), &*event("b"), &*text, begun, rest, "data: [DONE]\n\n"];
+    let client = Lean::stream(&frames);
+    let mut answer = ask(&mut warm(&client), request());
+    let mut passed = next(answer.body_mut()).unwrap().to_vec();
+    let counted = measure(|| {
+        for frame in &frames[1..3] {
+            assert_eq!(next(answer.body_mut()).unwrap(), frame);
+        }
+    });
+    assert_eq!(counted.count_total, 0, "{counted:?}");
+    passed.extend_from_slice(frames[1..3].concat().as_bytes());
+    // The half that waits for its end is handed on in a second frame of ours.
+    let mut cut = Vec::new();
+    let counted = measure(|| {
+        while let Some(frame) = next(answer.body_mut()) {
+            allocation_counter::opt_out(|| cut.extend_from_slice(&frame));
+        }
+    });
+    assert!(counted.count_total <= 3, "two frames that share an event: {counted:?}");
+    passed.extend(cut);
+    assert_eq!(String::from_utf8(passed).unwrap(), frames.concat());
+}
+
+/// Says each line again, as an event.
+struct Echo;
+
+impl Translate for Echo {
+    fn message(&mut self, message: Message<'_>, out: &mut BytesMut) -> Result<(), Error> {
+        out.put_slice(b"data: ");
+        out.put_slice(message.data);
+        out.put_slice(b"\n\n");
+        Ok(())
+    }
+
+    fn end(&mut self, _: &mut BytesMut) -> Result<(), Error> {
+        Ok(())
+    }
+}
+
+#[test]
+fn a_frame_that_is_translated_costs_at_most_three_allocations() {
+    for (framing, frame) in
+        [(Framing::Ndjson, "{\"a\":1}\n"), (Framing::Sse, "data: {\"a\":1}\n\n")]
+    {
+        let frames = [frame; 40];
+        let body = Body::new(Lean::stream(&frames).body());
+        let mut translated = translate::stream(body, framing, Echo);
+        for nth in 0..frames.len() {
+            let counted = measure(|| {
+                assert_eq!(next(&mut translated).unwrap(), "data: {\"a\":1}\n\n");
+            });
+            assert!(counted.count_total <= 3, "frame {nth} of {framing:?}: {counted:?}");
+        }
+        assert_eq!(next(&mut translated), None);
+    }
+}
+
+#[test]
+fn what_waits_for_an_answer_is_at_most_512_bytes() {
+    let log = ObserveLayer::new((|_| {}) as fn(&Exchange));
+    let observed = log.layer(router(&Lean::json()));
+    let http = Request::post("/v1/chat/completions").body(Full::<Bytes>::default()).unwrap();
+    let mut gateway = Gateway::new(observed);
+    let whole = size_of_val(&gateway.call(http));
+    assert!(whole <= 512, "the gateway's future: {whole} bytes");
+    let stack = size_of_val(&router(&Lean::json()).call(request()));
+    assert!(stack <= 384, "the router's future: {stack} bytes");
+}
+
+#[test]
+fn what_a_stream_holds_for_its_length_is_at_most_512_bytes() {
+    let body = size_of::<<Answer as IntoBody>::Body>();
+    assert!(body <= 512, "the body of an answer: {body} bytes");
+}
+
+trait IntoBody {
+    type Body;
+}
+
+impl<B> IntoBody for Response<B> {
+    type Body = B;
+}
