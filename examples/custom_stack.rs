@@ -4,6 +4,8 @@
 //! $ cargo run -p jairouter-examples --example custom_stack
 //! ```
 
+#![allow(clippy::print_stdout, reason = "an example shows what it did")]
+
 use std::error::Error;
 use std::task::{Context, Poll};
 

@@ -7,8 +7,9 @@
 //! ```
 
 use std::error::Error;
+use std::net::SocketAddr;
 
-use axum::extract::Request;
+use axum::extract::{ConnectInfo, Request};
 use axum::middleware::{self, Next};
 use axum::response::Response;
 use axum::routing::get;
@@ -25,7 +26,7 @@ use tokio::net::TcpListener;
 fn app() -> Result<axum::Router, InvalidTarget> {
     let mut chat = Group::new(LeastConnections::new());
     for url in ["simulated://one", "simulated://two"] {
-        // For an engine on the network, the client is `HttpClient::new(target.authority().clone())`.
+        // For an engine on the network, the client is `HttpClient::new(target.authority())`.
         let target: Target = url.parse()?;
         let upstream = Upstream::new(OpenAi::new(), target, Engine::default());
         chat = chat.instance("demo", Instance::new(url, upstream));
@@ -36,18 +37,25 @@ fn app() -> Result<axum::Router, InvalidTarget> {
     Ok(axum::Router::new()
         .route("/", get(|| async { "my own route\n" }))
         .route_service("/v1/{*path}", gateway)
-        // The host's own middleware sees the gateway's requests, too. This one says who is asking.
-        .layer(middleware::from_fn(async |mut request: Request, next: Next| -> Response {
-            request.extensions_mut().insert(ClientAddr([127, 0, 0, 1].into()));
-            next.run(request).await
-        })))
+        // The host's own middleware sees the gateway's requests, too.
+        .layer(middleware::from_fn(tell_who_asks)))
+}
+
+/// Tells the gateway the caller's address, for its log and for balancing by it.
+async fn tell_who_asks(mut request: Request, next: Next) -> Response {
+    if let Some(ConnectInfo(peer)) = request.extensions().get::<ConnectInfo<SocketAddr>>() {
+        let client = ClientAddr(peer.ip());
+        request.extensions_mut().insert(client);
+    }
+    next.run(request).await
 }
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn Error>> {
     let listener = TcpListener::bind(("127.0.0.1", 3000)).await?;
     let until_ctrl_c = async { tokio::signal::ctrl_c().await.unwrap_or_default() };
-    axum::serve(listener, app()?).with_graceful_shutdown(until_ctrl_c).await?;
+    let app = app()?.into_make_service_with_connect_info::<SocketAddr>();
+    axum::serve(listener, app).with_graceful_shutdown(until_ctrl_c).await?;
     Ok(())
 }
 

@@ -91,7 +91,7 @@ fn serve(config: &Config, greeting: &dyn Fn(SocketAddr, &Config) -> String) -> R
         trusted_proxies: config.server.trusted_proxies.clone(),
         max_connections: config.server.max_connections.unwrap_or(usize::MAX),
     };
-    server::run(listeners, settings, status, || stack::sibling(&app))
+    server::run(listeners, settings, &status, || stack::sibling(&app))
         .map_err(|error| format!("the server failed: {error}"))?;
     tracing::info!("stopped");
     Ok(())

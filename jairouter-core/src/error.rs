@@ -150,10 +150,9 @@ impl Kind {
             0..400 => return None,
             401 | 403 => Self::UpstreamAuth,
             404 => Self::ModelAbsent,
-            408 => Self::Timeout,
+            408 | 504 => Self::Timeout,
             429 => Self::Busy,
             400..500 => Self::Rejected,
-            504 => Self::Timeout,
             _ => Self::Failed,
         })
     }

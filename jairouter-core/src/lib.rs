@@ -65,7 +65,7 @@
 //! let mut chat = Group::new(LeastConnections::new());
 //! for url in ["http://10.0.0.1:8000", "http://10.0.0.2:8000"] {
 //!     let target: Target = url.parse()?;
-//!     let client = HttpClient::new(target.authority().clone());
+//!     let client = HttpClient::new(target.authority());
 //!     chat = chat.instance("qwen3", Instance::new(url, Upstream::new(OpenAi, target, client)));
 //! }
 //! let router = Router::builder().service(ServiceType::Chat, chat).build();

@@ -274,7 +274,9 @@ mod tests {
 
     type Story = (u16, Option<Kind>, u64, End);
 
-    fn observed() -> (ObserveLayer<impl Fn(&Exchange) + Clone>, Arc<Mutex<Vec<Story>>>) {
+    type Stories = Arc<Mutex<Vec<Story>>>;
+
+    fn observed() -> (ObserveLayer<impl Fn(&Exchange) + Clone>, Stories) {
         let stories = Arc::new(Mutex::new(Vec::new()));
         let told = Arc::clone(&stories);
         let layer = ObserveLayer::new(move |exchange: &Exchange| {

@@ -71,7 +71,7 @@ pub fn request(json: impl Into<Bytes>) -> InferenceRequest {
 pub fn client(url: &str) -> (Target, HttpClient) {
     let target: Target = url.parse().expect("it is a URL");
     let client = HttpClient::builder().connect_timeout(Duration::from_millis(400));
-    let client = client.build(target.authority().clone());
+    let client = client.build(target.authority());
     (target, client)
 }
 

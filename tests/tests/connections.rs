@@ -172,7 +172,7 @@ async fn no_request_fails_when_instances_close_just_as_they_are_asked_again() {
 async fn an_unused_connection_is_closed_after_its_time() {
     let upstream = Upstream::answering(numbered(0)).await;
     let authority = upstream.address().to_string().parse().unwrap();
-    let client = HttpClient::builder().idle_timeout(Duration::from_millis(100)).build(authority);
+    let client = HttpClient::builder().idle_timeout(Duration::from_millis(100)).build(&authority);
     get(&client).await.unwrap().into_body().collect().await.unwrap();
     assert_eq!(client.idle_connections(), 1);
     until("it was closed", || upstream.count(&Seen::Closed) == 1).await;
@@ -183,7 +183,7 @@ async fn an_unused_connection_is_closed_after_its_time() {
 async fn no_more_connections_lie_unused_than_may() {
     let upstream = Upstream::answering(numbered(0)).await;
     let authority = upstream.address().to_string().parse().unwrap();
-    let client = HttpClient::builder().max_idle(2).build(authority);
+    let client = HttpClient::builder().max_idle(2).build(&authority);
     let asked = (0..6).map(|_| async {
         get(&client).await.unwrap().into_body().collect().await.unwrap();
     });

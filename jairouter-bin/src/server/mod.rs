@@ -93,7 +93,7 @@ impl Status {
 pub fn run<S, B>(
     listeners: Listeners,
     settings: Settings,
-    status: Arc<Status>,
+    status: &Arc<Status>,
     service: impl Fn() -> S,
 ) -> io::Result<()>
 where
@@ -106,7 +106,7 @@ where
     let (phase, watched) = watch::channel(Phase::Serving);
     let mut workers = Vec::new();
     for (index, listener) in listeners.into_iter().enumerate() {
-        let (service, settings, status) = (service(), Arc::clone(&settings), Arc::clone(&status));
+        let (service, settings, status) = (service(), Arc::clone(&settings), Arc::clone(status));
         let watched = watched.clone();
         let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
         let work =
@@ -115,7 +115,7 @@ where
     }
     drop(watched);
     let main = runtime::Builder::new_current_thread().enable_all().build()?;
-    main.block_on(signals::supervise(&phase, &status, settings.drain_timeout))?;
+    main.block_on(signals::supervise(&phase, status, settings.drain_timeout))?;
     for worker in workers {
         match worker.join() {
             Ok(result) => result?,

@@ -10,7 +10,7 @@
 //! use jairouter_core::client::HttpClient;
 //! use tower::ServiceExt;
 //!
-//! let client = HttpClient::new("127.0.0.1:8000".parse()?);
+//! let client = HttpClient::new(&"127.0.0.1:8000".parse()?);
 //! let request = http::Request::get("/v1/models").body(Full::default())?;
 //! let models = client.oneshot(request).await?.into_body().collect().await?.to_bytes();
 //! # Ok(())
@@ -106,12 +106,12 @@ impl Builder {
     }
 
     /// A client of this origin. Port 80 if the authority names none.
-    pub fn build(self, origin: Authority) -> HttpClient {
+    pub fn build(self, origin: &Authority) -> HttpClient {
         HttpClient(Arc::new(Shared {
             // An authority is made of bytes a header value may hold.
             host: HeaderValue::from_str(origin.as_str())
                 .unwrap_or(HeaderValue::from_static("localhost")),
-            connector: Arc::new(Connector::new(&origin, self.connect_timeout)),
+            connector: Arc::new(Connector::new(origin, self.connect_timeout)),
             pool: Arc::new(Pool::new(self.idle_timeout, self.max_idle)),
         }))
     }
@@ -121,7 +121,7 @@ impl Builder {
 
 impl HttpClient {
     /// A client of this origin, with the default settings.
-    pub fn new(origin: Authority) -> Self {
+    pub fn new(origin: &Authority) -> Self {
         Builder::default().build(origin)
     }
 

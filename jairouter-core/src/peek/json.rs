@@ -264,7 +264,7 @@ mod tests {
             (r#"{"model":"a","stream":1}"#, "invalid_value"),
             (r#"{"model":"a","stream":"true"}"#, "invalid_value"),
         ] {
-            assert_eq!(code(payload).unwrap_err(), expected, "{:.40}", payload);
+            assert_eq!(code(payload).unwrap_err(), expected, "{payload:.40}");
         }
     }
 

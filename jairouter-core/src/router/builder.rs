@@ -17,7 +17,7 @@ pub struct Group<B, C> {
 
 impl<B, C> Group<B, C> {
     /// A group without instances. Each model gets a clone of the strategy.
-    pub fn new(strategy: impl Strategy + Clone + Send) -> Self {
+    pub fn new(strategy: impl Strategy + Clone) -> Self {
         Self {
             models: BTreeMap::new(),
             strategy: Box::new(move || Box::new(strategy.clone())),

@@ -151,7 +151,9 @@ pub(crate) mod tests {
                     assert_eq!(choose(&strategy, &pool), Some(chosen));
                 }
             }
-            pool.iter().for_each(|state| state.set_up(false));
+            for state in &pool {
+                state.set_up(false);
+            }
             assert_eq!(choose(&strategy, &pool), None);
             assert_eq!(choose(&strategy, &[]), None);
         }
