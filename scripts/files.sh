@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# No Rust file may be longer than 500 lines, and nothing may be left open in one.
+# No Rust file may be longer than 500 lines, nothing may be left open in one, and no page may lead
+# to a file that is not there.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -17,5 +18,11 @@ done < <(git ls-files '*.rs')
 if git grep -nE '\b(todo|unimplemented)!|\bTODO\b|\bFIXME\b|#\[ignore' -- '*.rs'; then
     fail "these are left open"
 fi
+
+while read -r page; do
+    while read -r link; do
+        [[ -e $(dirname "$page")/$link ]] || fail "$page leads to $link, which is not there"
+    done < <(grep -oE '\]\([^)#: ]+[)#]' "$page" | sed 's/^](//; s/.$//')
+done < <(git ls-files '*.md')
 
 exit "$failed"

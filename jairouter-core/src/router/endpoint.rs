@@ -11,6 +11,28 @@ use crate::request::InferenceRequest;
 
 /// Sends each request to the service of its endpoint's type.
 ///
+/// ```
+/// use http::{HeaderMap, Response};
+/// use jairouter_core::router::EndpointRouter;
+/// use jairouter_core::{Body, Endpoint, Error, InferenceRequest, ServiceType};
+/// use tower::{ServiceExt, service_fn};
+///
+/// # futures::executor::block_on(async {
+/// let [chat, embedding] = [ServiceType::Chat, ServiceType::Embedding].map(|service| {
+///     let answer = move |_: InferenceRequest| async move {
+///         Ok::<_, Error>(Response::new(Body::from(service.as_str())))
+///     };
+///     (service, service_fn(answer))
+/// });
+/// let services = EndpointRouter::new([chat, embedding]);
+///
+/// let payload = r#"{"model":"m","input":"x"}"#.into();
+/// let request = InferenceRequest::new(Endpoint::Embeddings, HeaderMap::new(), payload)?;
+/// assert_eq!(services.oneshot(request).await?.status(), 200);
+/// # Ok::<(), Error>(())
+/// # }).unwrap();
+/// ```
+///
 /// # Errors
 ///
 /// [`Kind::NoModel`] if no service of that type is configured: to the caller that is a model that

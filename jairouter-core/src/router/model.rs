@@ -11,6 +11,32 @@ use crate::request::InferenceRequest;
 
 /// Sends each request to the service of the model it names. Names are compared exactly.
 ///
+/// ```
+/// use http::{HeaderMap, Response};
+/// use jairouter_core::router::ModelRouter;
+/// use jairouter_core::{Body, Endpoint, Error, InferenceRequest};
+/// use tower::{ServiceExt, service_fn};
+///
+/// # futures::executor::block_on(async {
+/// let [small, large] = ["small", "large"].map(|name| {
+///     let answer = move |_: InferenceRequest| async move {
+///         Ok::<_, Error>(Response::new(Body::from(name)))
+///     };
+///     (Box::from(name), service_fn(answer))
+/// });
+/// let models = ModelRouter::new([small, large]);
+///
+/// let ask = |payload: &'static str| {
+///     InferenceRequest::new(Endpoint::ChatCompletions, HeaderMap::new(), payload.into())
+/// };
+/// let answer = models.clone().oneshot(ask(r#"{"model":"large"}"#)?).await?;
+/// assert_eq!(answer.status(), 200);
+/// let error = models.oneshot(ask(r#"{"model":"huge"}"#)?).await.unwrap_err();
+/// assert_eq!(error.code(), "model_not_found");
+/// # Ok::<(), Error>(())
+/// # }).unwrap();
+/// ```
+///
 /// # Errors
 ///
 /// [`Kind::NoModel`] for any other name.
