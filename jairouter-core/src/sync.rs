@@ -1,0 +1,7 @@
+//! The atomics behind every decision: the standard library's, or loom's where it tries every order.
+
+#[cfg(not(jairouter_loom))]
+pub(crate) use std::sync::atomic::{AtomicU64, Ordering};
+
+#[cfg(jairouter_loom)]
+pub(crate) use loom::sync::atomic::{AtomicU64, Ordering};
