@@ -144,9 +144,9 @@ pub enum End {
 ///
 /// A guard that is dropped without having been told an end must do what [`End::Abandoned`] asks.
 pub trait BodyGuard {
-    /// A frame of `len` bytes passed.
-    fn data(&mut self, len: usize) {
-        let _ = len;
+    /// A frame with these bytes passed.
+    fn data(&mut self, data: &[u8]) {
+        let _ = data;
     }
 
     /// The body ended, in this way. Called exactly once.
@@ -202,7 +202,7 @@ where
         let end = match &frame {
             Some(Ok(frame)) => {
                 if let (Some(guard), Some(data)) = (this.guard.as_mut(), frame.data_ref()) {
-                    guard.data(data.len());
+                    guard.data(data);
                 }
                 this.inner.is_end_stream().then_some(End::Complete)
             }
@@ -246,8 +246,8 @@ mod tests {
     struct Told(Rc<RefCell<(usize, Vec<End>)>>);
 
     impl BodyGuard for Told {
-        fn data(&mut self, len: usize) {
-            self.0.borrow_mut().0 += len;
+        fn data(&mut self, data: &[u8]) {
+            self.0.borrow_mut().0 += data.len();
         }
         fn end(self, end: End) {
             self.0.borrow_mut().1.push(end);

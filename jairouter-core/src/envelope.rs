@@ -1,11 +1,12 @@
 //! [`Error`] in the words of the OpenAI API: as a response, and as an event in a stream.
 
 use bytes::{BufMut, Bytes, BytesMut};
-use http::header::{CONTENT_TYPE, RETRY_AFTER};
+use http::header::CONTENT_TYPE;
 use http::{HeaderValue, Response, StatusCode};
 use serde::Serialize;
 
 use crate::error::{Error, Kind};
+use crate::rate_limit;
 
 #[derive(Serialize)]
 struct Envelope<'a> {
@@ -37,8 +38,10 @@ pub fn response(error: &Error) -> Response<Bytes> {
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     if let Some(after) = error.retry_after() {
-        let seconds = after.as_secs() + u64::from(after.subsec_nanos() > 0);
-        headers.insert(RETRY_AFTER, HeaderValue::from(seconds.max(1)));
+        rate_limit::retry_after_headers(headers, after);
+    }
+    if let Some(quota) = error.quota() {
+        rate_limit::quota_headers(headers, quota);
     }
     response
 }
@@ -63,7 +66,10 @@ pub(crate) fn write(message: &str, r#type: &str, param: Option<&str>, code: Opti
 
 /// `error.type`, which the SDKs print and some callers switch on.
 fn type_of(error: &Error) -> &'static str {
-    type_of_status(error.kind(), error.status())
+    match error.quota() {
+        Some(quota) => rate_limit::error_type(quota.unit),
+        None => type_of_status(error.kind(), error.status()),
+    }
 }
 
 pub(crate) fn type_of_status(kind: Kind, status: StatusCode) -> &'static str {
@@ -79,6 +85,7 @@ pub(crate) fn type_of_status(kind: Kind, status: StatusCode) -> &'static str {
 mod tests {
     use std::time::Duration;
 
+    use http::header::RETRY_AFTER;
     use serde_json::{Value, json};
 
     use super::*;

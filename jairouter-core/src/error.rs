@@ -10,6 +10,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::StatusCode;
 
+use crate::rate_limit::Quota;
+
 /// A boxed error of somebody else's, kept as a source.
 pub type BoxError = Box<dyn StdError + Send + Sync>;
 
@@ -170,8 +172,10 @@ struct Inner {
     code: Option<Cow<'static, str>>,
     param: Option<&'static str>,
     retry_after: Option<Duration>,
+    quota: Option<Quota>,
     answer: Option<Bytes>,
     stale: bool,
+    unsent: bool,
     source: Option<BoxError>,
 }
 
@@ -186,8 +190,10 @@ impl Error {
             code: None,
             param: None,
             retry_after: None,
+            quota: None,
             answer: None,
             stale: false,
+            unsent: false,
             source: None,
         }))
     }
@@ -216,6 +222,12 @@ impl Error {
         self
     }
 
+    /// The limit that was exceeded, for the `x-ratelimit-*` headers.
+    pub fn with_quota(mut self, quota: Quota) -> Self {
+        self.0.quota = Some(quota);
+        self
+    }
+
     /// The body of the upstream's refusal, already in the OpenAI envelope: passed on as it is.
     pub fn with_answer(mut self, envelope: Bytes) -> Self {
         self.0.answer = Some(envelope);
@@ -232,6 +244,13 @@ impl Error {
     /// request may be sent once more, on a new connection.
     pub fn stale(mut self) -> Self {
         self.0.stale = true;
+        self
+    }
+
+    /// Marks a request that was refused on this side: no instance has seen anything of it, so asking
+    /// another one adds no load.
+    pub fn unsent(mut self) -> Self {
+        self.0.unsent = true;
         self
     }
 
@@ -270,9 +289,19 @@ impl Error {
         self.0.answer.as_ref()
     }
 
+    /// The limit that was exceeded.
+    pub fn quota(&self) -> Option<Quota> {
+        self.0.quota
+    }
+
     /// See [`Error::stale`].
     pub fn is_stale(&self) -> bool {
         self.0.stale
+    }
+
+    /// See [`Error::unsent`].
+    pub fn is_unsent(&self) -> bool {
+        self.0.unsent
     }
 }
 

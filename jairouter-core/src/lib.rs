@@ -90,9 +90,11 @@ pub mod error;
 pub mod gateway;
 pub mod observe;
 mod peek;
+pub mod rate_limit;
 pub mod refusal;
 pub mod request;
 pub mod router;
+mod sync;
 pub mod translate;
 pub mod upstream;
 

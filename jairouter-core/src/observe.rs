@@ -140,8 +140,8 @@ impl<F: Fn(&Exchange)> Record for Recording<F> {
 }
 
 impl<F: Fn(&Exchange)> BodyGuard for Recording<F> {
-    fn data(&mut self, len: usize) {
-        self.exchange.bytes += len as u64;
+    fn data(&mut self, data: &[u8]) {
+        self.exchange.bytes += data.len() as u64;
     }
 
     fn end(mut self, end: End) {

@@ -9,6 +9,7 @@ mod support {
 }
 
 use std::pin::{Pin, pin};
+use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
 use allocation_counter::measure;
@@ -18,6 +19,9 @@ use http_body::Body as HttpBody;
 use http_body_util::Full;
 use jairouter_core::balance::{InFlight, Instance, LeastConnections};
 use jairouter_core::observe::{Exchange, ObserveLayer};
+use jairouter_core::rate_limit::{
+    Limit, PerModel, RateLimitLayer, SlidingWindow, TokenBucket, WarmUp,
+};
 use jairouter_core::router::Group;
 use jairouter_core::translate::{self, Framing, Message, Translate};
 use jairouter_core::upstream::{Upstream, UpstreamBody};
@@ -92,6 +96,25 @@ fn a_request_costs_at_most_six_allocations_to_its_head() {
             assert!(counted.count_total <= 6, "request {nth}: {counted:?}");
         }
     }
+}
+
+#[test]
+fn a_rate_limit_costs_no_allocation_unless_it_refuses() {
+    let runtime = timers();
+    let _entered = runtime.enter();
+    let limits = (
+        Limit::new(TokenBucket::new(1e6, 1000)),
+        (
+            Limit::new(SlidingWindow::new(1e6, 1000)),
+            PerModel::new([("m".into(), None::<Limit<WarmUp>>)]),
+        ),
+    );
+    let inner = warm(&Lean::json());
+    let mut limited = RateLimitLayer::new(Arc::new(limits)).layer(inner.clone());
+    let (mut plain, ask) = (inner, request());
+    let bare = measure(|| drop(finish(plain.call(ask.clone()))));
+    let counted = measure(|| drop(finish(limited.call(ask))));
+    assert!(counted.count_total <= bare.count_total, "{counted:?} with, {bare:?} without");
 }
 
 #[test]

@@ -19,6 +19,7 @@ use jairouter_core::balance::{
     Instance, InstanceState, LoadBalance, LoadBalanceLayer, RetryBudget, RoundRobin,
 };
 use jairouter_core::observe::{Observe, ObserveLayer, Observed, Record};
+use jairouter_core::rate_limit::{Concurrency, RateLimitLayer, TokensPerMinute};
 use jairouter_core::router::{EndpointRouter, Group, ModelRouter};
 use jairouter_core::upstream::Timeouts;
 use jairouter_core::{
@@ -98,6 +99,7 @@ struct House {
     ends: Arc<Mutex<Vec<End>>>,
     /// Bodies of callers that are still read.
     callers: Arc<AtomicUsize>,
+    running: Arc<Concurrency>,
 }
 
 type One = Upstream<OpenAi, Engine>;
@@ -110,6 +112,7 @@ impl House {
             begun: Arc::default(),
             ends: Arc::default(),
             callers: Arc::default(),
+            running: Arc::new(Concurrency::new(1)),
         }
     }
 
@@ -152,6 +155,7 @@ impl House {
             ("counts of requests in flight", in_flight),
             ("stories not told to their end", self.begun.load(Ordering::Relaxed) - told),
             ("bodies of callers", self.callers.load(Ordering::Relaxed)),
+            ("places among those that run", self.running.running() as usize),
         ]
     }
 }
@@ -186,7 +190,7 @@ impl BodyGuard for Story {
 type Exchange = fn(&House, usize) -> bool;
 
 /// Every service whose futures and bodies are public, alone and in the stack.
-const SERVICES: [(&str, Exchange); 7] = [
+const SERVICES: [(&str, Exchange); 8] = [
     ("upstream", |house, polls| {
         polled(upstream(&house.engine, Timeouts::default()).oneshot(request()), polls)
     }),
@@ -200,6 +204,11 @@ const SERVICES: [(&str, Exchange); 7] = [
     }),
     ("router", |house, polls| polled(house.router().oneshot(request()), polls)),
     ("observed", |house, polls| polled(house.observed(house.balanced()).oneshot(request()), polls)),
+    ("rate limit", |house, polls| {
+        let tokens = TokensPerMinute::new(1_000_000);
+        let limits = Arc::new((Arc::clone(&house.running), tokens));
+        polled(RateLimitLayer::new(limits).layer(house.balanced()).oneshot(request()), polls)
+    }),
     ("gateway", |house, polls| {
         polled(Gateway::new(house.observed(house.router())).oneshot(house.http()), polls)
     }),

@@ -1,0 +1,108 @@
+//! A bounded table of words by key, without a lock.
+
+use std::hash::{BuildHasher, RandomState};
+use std::net::IpAddr;
+
+use super::algorithm::Word;
+use crate::sync::{AtomicU64, Ordering};
+
+/// How many places a key may be found in.
+const WAYS: usize = 8;
+
+/// A key that is none.
+const EMPTY: u64 = 0;
+
+/// Words by key. The table never grows: a new key takes the place of one whose word is as good as
+/// new, so that nobody gains or loses by it. When there is none, it has no place.
+///
+/// A key and its word are two atomics that need not agree: whoever takes a place over finds a word
+/// that is good for anybody. The one request that may slip between the look and the take-over is
+/// charged to the new owner.
+pub(super) struct Table {
+    slots: Box<[Slot]>,
+    /// Secret, so that nobody can choose addresses that meet in one place.
+    hasher: RandomState,
+}
+
+#[derive(Debug)]
+pub(super) struct Slot {
+    key: AtomicU64,
+    pub(super) word: Word,
+}
+
+impl Table {
+    /// A table of at least this many places, 16 bytes each.
+    pub(super) fn new(places: usize) -> Self {
+        let places = places.clamp(WAYS, 1 << 26).next_power_of_two();
+        let slot = || Slot { key: AtomicU64::new(EMPTY), word: Word::fresh() };
+        let slots = std::iter::repeat_with(slot).take(places).collect();
+        Self { slots, hasher: RandomState::new() }
+    }
+
+    /// The key of a client, by its address: an IPv6 network of 64 bits is one client (RFC 6177 gives
+    /// a home at least that).
+    pub(super) fn key(&self, client: Option<IpAddr>) -> u64 {
+        let hash = match client.map(|address| address.to_canonical()) {
+            None => self.hasher.hash_one(()),
+            Some(IpAddr::V4(address)) => self.hasher.hash_one(address),
+            Some(IpAddr::V6(address)) => self.hasher.hash_one(&address.segments()[..4]),
+        };
+        hash.max(EMPTY + 1)
+    }
+
+    /// Where the key is, or else whether it could have a place.
+    pub(super) fn find(&self, key: u64, is_new: impl Fn(u64) -> bool) -> Result<&Slot, bool> {
+        let mut set = self.set(key).map(|place| self.at(place));
+        match set.clone().find(|slot| slot.is(key)) {
+            Some(slot) => Ok(slot),
+            None => Err(set.any(|slot| slot.is(EMPTY) || is_new(slot.word.get()))),
+        }
+    }
+
+    /// The place of the key, which may be a new one.
+    pub(super) fn place(&self, key: u64, is_new: impl Fn(u64) -> bool) -> Option<usize> {
+        let take_over = |slot: &Slot| {
+            let owner = slot.key.load(Ordering::Relaxed);
+            let free = owner == EMPTY || is_new(slot.word.get());
+            free && match slot.key.compare_exchange(
+                owner,
+                key,
+                Ordering::Relaxed,
+                Ordering::Relaxed,
+            ) {
+                Ok(_) => true,
+                Err(faster) => faster == key,
+            }
+        };
+        let mut set = self.set(key);
+        let known = set.clone().find(|place| self.at(*place).is(key));
+        known.or_else(|| set.find(|place| take_over(self.at(*place))))
+    }
+
+    /// What is at a place.
+    pub(super) fn at(&self, place: usize) -> &Slot {
+        &self.slots[place]
+    }
+
+    fn set(&self, key: u64) -> std::ops::Range<usize> {
+        let start = (key as usize) & (self.slots.len() - 1) & !(WAYS - 1);
+        start..start + WAYS
+    }
+
+    /// In bytes.
+    pub(super) fn size(&self) -> usize {
+        size_of_val(&*self.slots)
+    }
+}
+
+impl Slot {
+    pub(super) fn is(&self, key: u64) -> bool {
+        self.key.load(Ordering::Relaxed) == key
+    }
+}
+
+impl std::fmt::Debug for Table {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Table").field("places", &self.slots.len()).finish_non_exhaustive()
+    }
+}

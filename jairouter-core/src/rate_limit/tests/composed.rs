@@ -1,0 +1,119 @@
+use std::sync::Arc;
+
+use http::Response;
+use http_body_util::BodyExt;
+use tokio::time::Instant;
+use tower::{Layer, ServiceExt, service_fn};
+
+use super::*;
+use crate::body::Body;
+use crate::envelope;
+use crate::error::{Error, Kind};
+
+fn tight() -> Limit<TokenBucket> {
+    Limit::new(TokenBucket::new(1e-3, 1)).named("the tight one")
+}
+
+fn wide() -> Limit<TokenBucket> {
+    Limit::new(TokenBucket::new(1e-3, 10)).named("the wide one")
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refusal_by_one_spends_nothing_of_the_others() {
+    let now = Instant::now();
+    let (wide, tight) = (Arc::new(wide()), Arc::new(tight()));
+    let orders: [Vec<Arc<dyn Limiter>>; 2] =
+        [vec![wide.clone(), tight.clone()], vec![tight.clone(), wide.clone()]];
+    drop(orders[0].acquire(&request(), now).unwrap());
+    for limiter in &orders {
+        for _ in 0..5 {
+            assert_eq!(limiter.check(&request(), now).unwrap_err().what, "the tight one");
+            // As when somebody was faster between the look and this.
+            assert_eq!(limiter.acquire(&request(), now).unwrap_err().what, "the tight one");
+        }
+    }
+    assert_eq!(wide.quota(now).remaining, 9);
+    let pair = (wide.clone(), tight.clone());
+    assert!(pair.check(&request(), now).is_err() && pair.acquire(&request(), now).is_err());
+    let pair = (tight, wide.clone());
+    assert!(pair.check(&request(), now).is_err() && pair.acquire(&request(), now).is_err());
+    assert_eq!(wide.quota(now).remaining, 9);
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_several_refusals_the_longest_is_told() {
+    let now = Instant::now();
+    let (short, long) = (Limit::new(TokenBucket::new(1.0, 1)), tight());
+    let both = (short, long);
+    drop(both.acquire(&request(), now).unwrap());
+    let refusal = both.check(&request(), now).unwrap_err();
+    assert_eq!((&*refusal.what, refusal.retry_after.as_secs()), ("the tight one", 1000));
+}
+
+#[tokio::test(start_paused = true)]
+async fn none_is_no_limit() {
+    let none: Option<Limit<TokenBucket>> = None;
+    for _ in 0..100 {
+        assert!(none.check(&request(), Instant::now()).is_ok());
+        assert!(none.acquire(&request(), Instant::now()).is_ok());
+    }
+    let nothing: Vec<Limit<TokenBucket>> = Vec::new();
+    assert!(nothing.acquire(&request(), Instant::now()).is_ok());
+}
+
+fn engine()
+-> impl tower::Service<InferenceRequest, Response = Response<Body>, Error = Error, Future: Send> + Clone
+{
+    service_fn(async |_| Ok::<_, Error>(Response::new(Body::from("answer"))))
+}
+
+// fault: L10
+#[tokio::test(start_paused = true)]
+async fn a_refusal_is_429_with_when_to_come_back_and_the_limit_that_was_hit() {
+    let service = RateLimitLayer::new(Arc::new(tight())).layer(engine());
+    let answer = service.clone().oneshot(request()).await.unwrap();
+    assert!(!answer.headers().contains_key("x-ratelimit-limit-requests"), "others' use is secret");
+    let error = service.oneshot(request()).await.unwrap_err();
+    assert_eq!((error.kind(), error.is_unsent()), (Kind::RateLimited, true));
+    let answer = envelope::response(&error);
+    assert_eq!(answer.status(), 429);
+    for (name, value) in [
+        ("retry-after", "1000"),
+        ("retry-after-ms", "1000000"),
+        ("x-ratelimit-limit-requests", "1"),
+        ("x-ratelimit-remaining-requests", "0"),
+        ("x-ratelimit-reset-requests", "16m40s"),
+    ] {
+        assert_eq!(answer.headers()[name], value, "{name}");
+    }
+    let body: serde_json::Value = serde_json::from_slice(answer.body()).unwrap();
+    assert_eq!(body["error"]["code"], "rate_limit_exceeded");
+    assert_eq!(body["error"]["type"], "requests");
+    assert_eq!(body["error"]["message"], "the tight one is exceeded");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_is_told_what_is_left_of_its_own_limits() {
+    let requests = PerClient::new(TokenBucket::new(1.0, 5));
+    let tokens = TokensPerMinute::per_client(6000);
+    let service = RateLimitLayer::new(Arc::new((requests, tokens))).layer(engine());
+    let answer = service.oneshot(from(1)).await.unwrap();
+    for (name, value) in [
+        ("x-ratelimit-limit-requests", "5"),
+        ("x-ratelimit-remaining-requests", "4"),
+        ("x-ratelimit-reset-requests", "1s"),
+        ("x-ratelimit-limit-tokens", "6000"),
+    ] {
+        assert_eq!(answer.headers()[name], value, "{name}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_instance_s_refusal_says_busy_and_that_nothing_was_sent() {
+    let service = RateLimitLayer::of_instance(Arc::new(tight())).layer(engine());
+    let answer = service.clone().oneshot(request()).await.unwrap();
+    assert_eq!(answer.into_body().collect().await.unwrap().to_bytes(), "answer");
+    let error = service.oneshot(request()).await.unwrap_err();
+    assert_eq!((error.kind(), error.is_unsent(), error.quota()), (Kind::Busy, true, None));
+    assert!(error.retry_after().is_some());
+}

@@ -1,0 +1,199 @@
+use std::borrow::Cow;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::algorithm::{Algorithm, FRESH, Word};
+use super::bucket::TokenBucket;
+use super::limiter::{Grant, Hold, Limiter, Quota, Refusal, Unit};
+use super::table::Table;
+use super::usage::{Estimate, Meter};
+use crate::body::End;
+use crate::request::InferenceRequest;
+
+/// How many clients are told apart.
+const PLACES: usize = 1 << 17;
+
+/// So many tokens a minute, of prompts and answers, for all callers or for each.
+///
+/// An estimate is reserved when the request comes: its text, and the answer it allows. When the
+/// answer's body ends it is settled by the usage the engine reports, or else by what was seen to
+/// pass, so that nobody rides free by leaving early. It may end in debt; then nothing more is given
+/// until the debt is paid by time.
+pub struct TokensPerMinute {
+    state: Arc<State>,
+    per_client: bool,
+    what: Cow<'static, str>,
+}
+
+struct State {
+    bucket: TokenBucket,
+    clients: Option<Table>,
+    all: Word,
+    epoch: Instant,
+}
+
+/// Whose word it is: all callers', or the one of the client with this key.
+#[derive(Debug, Clone, Copy)]
+struct Whose(Option<u64>);
+
+impl TokensPerMinute {
+    /// So many tokens a minute for all callers together.
+    pub fn new(tokens: u64) -> Self {
+        Self::with(tokens, None, "a token limit")
+    }
+
+    /// So many tokens a minute for each client, by its address; an IPv6 /64 is one client.
+    pub fn per_client(tokens: u64) -> Self {
+        Self::with(tokens, Some(Table::new(PLACES)), "a client's token limit")
+    }
+
+    fn with(tokens: u64, clients: Option<Table>, what: &'static str) -> Self {
+        let bucket = TokenBucket::new(tokens as f64 / 60.0, tokens);
+        let per_client = clients.is_some();
+        let state = State { bucket, clients, all: Word::fresh(), epoch: Instant::now() };
+        Self { state: Arc::new(state), per_client, what: what.into() }
+    }
+
+    /// What people call it, as in "the token limit of the service 'chat'".
+    #[must_use]
+    pub fn named(mut self, what: impl Into<Cow<'static, str>>) -> Self {
+        self.what = what.into();
+        self
+    }
+
+    /// How much is left now, for this request's caller.
+    pub fn quota(&self, request: &InferenceRequest, now: Instant) -> Quota {
+        let at = self.state.at(now);
+        self.state.quota(self.state.seen(self.state.whose(request), at), at)
+    }
+
+    fn refusal(&self, wait: Duration, word: u64, at: Duration) -> Refusal {
+        Refusal::new(self.what.clone(), wait).with_quota(self.state.quota(word, at))
+    }
+}
+
+impl State {
+    fn at(&self, now: Instant) -> Duration {
+        now.saturating_duration_since(self.epoch)
+    }
+
+    fn is_new(&self, at: Duration) -> impl Fn(u64) -> bool {
+        move |word| self.bucket.reset(word, at).is_zero()
+    }
+
+    fn whose(&self, request: &InferenceRequest) -> Whose {
+        Whose(self.clients.as_ref().map(|table| table.key(request.client)))
+    }
+
+    fn seen(&self, whose: Whose, at: Duration) -> u64 {
+        let (Some(key), Some(table)) = (whose.0, &self.clients) else {
+            return self.all.get();
+        };
+        match table.find(key, self.is_new(at)) {
+            Ok(slot) => slot.word.get(),
+            Err(true) => FRESH,
+            Err(false) => self.all.get(),
+        }
+    }
+
+    /// The word itself. Those who find no place share one.
+    fn word(&self, whose: Whose, at: Duration) -> &Word {
+        let (Some(key), Some(table)) = (whose.0, &self.clients) else {
+            return &self.all;
+        };
+        let place = table.place(key, self.is_new(at));
+        place.map_or(&self.all, |place| &table.at(place).word)
+    }
+
+    fn quota(&self, word: u64, at: Duration) -> Quota {
+        let (limit, remaining) = (self.bucket.limit(), self.bucket.remaining(word, at));
+        Quota::new(Unit::Tokens, limit, remaining, self.bucket.reset(word, at))
+    }
+}
+
+impl Limiter for TokensPerMinute {
+    fn check(&self, request: &InferenceRequest, now: Instant) -> Result<(), Refusal> {
+        let (at, amount) = (self.state.at(now), Estimate::of(request).total());
+        let word = self.state.seen(self.state.whose(request), at);
+        match self.state.bucket.take(word, amount, at) {
+            Ok(_) => Ok(()),
+            Err(wait) => Err(self.refusal(wait, word, at)),
+        }
+    }
+
+    fn acquire(&self, request: &InferenceRequest, now: Instant) -> Result<Grant, Refusal> {
+        let (at, estimate) = (self.state.at(now), Estimate::of(request));
+        let whose = self.state.whose(request);
+        let word = self.state.word(whose, at);
+        let left = word
+            .take(&self.state.bucket, estimate.total(), at)
+            .map_err(|wait| self.refusal(wait, word.get(), at))?;
+        let meter = Meter::default();
+        let state = Arc::clone(&self.state);
+        let grant = Grant::holding(Settlement { state, whose, estimate, meter, settled: false });
+        match self.per_client {
+            true => Ok(grant.with_quota(self.state.quota(left, at))),
+            false => Ok(grant),
+        }
+    }
+}
+
+/// A reservation, until it is settled.
+struct Settlement {
+    state: Arc<State>,
+    whose: Whose,
+    estimate: Estimate,
+    meter: Meter,
+    settled: bool,
+}
+
+impl Settlement {
+    fn settle(&mut self, used: u64) {
+        if std::mem::replace(&mut self.settled, true) {
+            return;
+        }
+        let (at, reserved) = (self.state.at(Instant::now()), self.estimate.total());
+        let (word, bucket) = (self.state.word(self.whose, at), &self.state.bucket);
+        if used > reserved {
+            word.update(|word| bucket.owe(word, used - reserved, at));
+        } else {
+            word.update(|word| bucket.give_back(word, reserved - used, at));
+        }
+    }
+}
+
+impl Hold for Settlement {
+    fn data(&mut self, data: &[u8]) {
+        self.meter.data(data);
+    }
+
+    fn end(mut self: Box<Self>, _: End) {
+        let used = self.meter.total(self.estimate);
+        self.settle(used);
+    }
+
+    fn refused(mut self: Box<Self>) {
+        self.settle(0);
+    }
+}
+
+/// The caller left before the answer began: its prompt was read.
+impl Drop for Settlement {
+    fn drop(&mut self) {
+        let used = self.meter.total(self.estimate);
+        self.settle(used);
+    }
+}
+
+impl fmt::Debug for TokensPerMinute {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TokensPerMinute")
+            .field("what", &self.what)
+            .field("limit", &self.state.bucket.limit())
+            .field("per_client", &self.per_client)
+            .finish_non_exhaustive()
+    }
+}

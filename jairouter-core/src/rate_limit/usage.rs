@@ -1,0 +1,186 @@
+//! How many tokens a request may take, and how many it took.
+
+use bytes::Bytes;
+use memchr::memmem;
+use serde::Deserialize;
+
+use crate::endpoint::ServiceType;
+use crate::request::InferenceRequest;
+
+/// Bytes of text that make a token, about: English has four, most other languages fewer.
+const BYTES_A_TOKEN: usize = 4;
+
+/// What a picture or a sound is taken for, in tokens: most engines' models scale it to about that.
+const MEDIA: u64 = 500;
+
+/// What an answer is taken for whose length the request does not bound, in tokens.
+const ANSWER: u64 = 256;
+
+/// How much of a frame is kept, in case a usage is cut in two.
+const TAIL: usize = 512;
+
+/// What a request may take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Estimate {
+    pub(super) prompt: u64,
+    pub(super) answer: u64,
+}
+
+#[derive(Deserialize, Default)]
+struct Bounds {
+    #[serde(default)]
+    max_completion_tokens: Option<u64>,
+    #[serde(default)]
+    max_tokens: Option<u64>,
+    #[serde(default)]
+    n: Option<u64>,
+}
+
+impl Estimate {
+    pub(super) fn of(request: &InferenceRequest) -> Self {
+        let answer = match request.endpoint.service_type() {
+            ServiceType::Chat => {
+                let bounds: Bounds = serde_json::from_slice(&request.payload).unwrap_or_default();
+                let each = bounds.max_completion_tokens.or(bounds.max_tokens).unwrap_or(ANSWER);
+                each.saturating_mul(bounds.n.unwrap_or(1).max(1))
+            }
+            _ => 0,
+        };
+        Self { prompt: prompt(&request.payload), answer }
+    }
+
+    pub(super) fn total(self) -> u64 {
+        self.prompt.saturating_add(self.answer)
+    }
+}
+
+/// The text of a payload in tokens; what is inlined in base64 is no text.
+fn prompt(payload: &Bytes) -> u64 {
+    let mut text = payload.len();
+    let mut media = 0;
+    for start in memmem::find_iter(payload, b";base64,") {
+        let end = memchr::memchr(b'"', &payload[start..]).unwrap_or(payload.len() - start);
+        text = text.saturating_sub(end);
+        media += MEDIA;
+    }
+    text.div_ceil(BYTES_A_TOKEN) as u64 + media
+}
+
+/// Watches an answer for what the engine says it used, or else counts.
+#[derive(Debug, Default)]
+pub(super) struct Meter {
+    tail: Vec<u8>,
+    told: Option<u64>,
+    events: u64,
+    bytes: u64,
+}
+
+#[derive(Deserialize)]
+struct Told {
+    #[serde(default)]
+    total_tokens: Option<u64>,
+    #[serde(default)]
+    prompt_tokens: u64,
+    #[serde(default)]
+    completion_tokens: u64,
+}
+
+impl Meter {
+    pub(super) fn data(&mut self, frame: &[u8]) {
+        self.bytes += frame.len() as u64;
+        self.events += memmem::find_iter(frame, b"data:").count() as u64;
+        if self.tail.is_empty() {
+            self.look(frame);
+        } else {
+            // Only what is near the cut has to be put together.
+            let mut joined = std::mem::take(&mut self.tail);
+            joined.extend_from_slice(&frame[..frame.len().min(TAIL)]);
+            self.look(&joined);
+            self.look(frame);
+        }
+        // A frame of whole events ends in one piece.
+        if !frame.ends_with(b"\n") {
+            self.tail = frame[frame.len().saturating_sub(TAIL)..].to_vec();
+        }
+    }
+
+    /// Takes the last usage in these bytes. In text that a model writes the quotes are escaped.
+    fn look(&mut self, bytes: &[u8]) {
+        let mut found = memmem::rfind_iter(bytes, b"\"usage\"");
+        let told = found.find_map(|at| {
+            let value = bytes[at + b"\"usage\"".len()..].trim_ascii_start().strip_prefix(b":")?;
+            serde_json::Deserializer::from_slice(value).into_iter::<Told>().next()?.ok()
+        });
+        if let Some(told) = told {
+            let sum = told.prompt_tokens.saturating_add(told.completion_tokens);
+            self.told = Some(told.total_tokens.unwrap_or(sum));
+        }
+    }
+
+    /// All that was used, as far as can be told: an event of a stream is about a token.
+    pub(super) fn total(&self, estimate: Estimate) -> u64 {
+        let counted = match self.events {
+            0 if estimate.answer == 0 => 0,
+            0 => self.bytes.div_ceil(BYTES_A_TOKEN as u64),
+            events => events,
+        };
+        self.told.unwrap_or(estimate.prompt.saturating_add(counted))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderMap;
+
+    use super::*;
+    use crate::endpoint::Endpoint;
+
+    fn estimate(endpoint: Endpoint, payload: &str) -> Estimate {
+        let payload = Bytes::copy_from_slice(payload.as_bytes());
+        Estimate::of(&InferenceRequest::new(endpoint, HeaderMap::new(), payload).unwrap())
+    }
+
+    #[test]
+    fn a_request_is_estimated_by_its_text_and_the_bound_of_its_answer() {
+        let chat =
+            |more: &str| estimate(Endpoint::ChatCompletions, &format!(r#"{{"model":"m"{more}}}"#));
+        assert_eq!(chat("").answer, ANSWER);
+        assert_eq!(chat(r#","max_tokens":7"#).answer, 7);
+        assert_eq!(chat(r#","max_tokens":7,"max_completion_tokens":9,"n":2"#).answer, 18);
+        assert_eq!(chat(r#","max_tokens":"x""#).answer, ANSWER);
+        assert_eq!(chat(&format!(r#","x":"{}""#, "y".repeat(4000))).prompt / 100, 10);
+        let image = format!(r#","x":"data:image/png;base64,{}""#, "A".repeat(1 << 20));
+        assert!((500..520).contains(&chat(&image).prompt), "{:?}", chat(&image));
+        assert_eq!(estimate(Endpoint::Embeddings, r#"{"model":"m","input":"x"}"#).answer, 0);
+    }
+
+    #[test]
+    fn what_the_engine_says_counts_wherever_it_is_cut() {
+        let estimate = Estimate { prompt: 10, answer: 5 };
+        let bodies = [
+            r#"{"usage":{"prompt_tokens":3,"completion_tokens":4},"x":1}"#,
+            r#"{"choices":[{"message":{"content":"\"usage\":{\"total_tokens\":99}"}}], "usage" : {"total_tokens":7}}"#,
+            "data: {\"usage\":null}\n\ndata: {\"usage\":{\"total_tokens\":7}}\n\ndata: [DONE]\n\n",
+        ];
+        for body in bodies {
+            for cut in 0..=body.len() {
+                let mut meter = Meter::default();
+                meter.data(&body.as_bytes()[..cut]);
+                meter.data(&body.as_bytes()[cut..]);
+                assert_eq!(meter.total(estimate), 7, "{body} cut at {cut}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_nobody_counted_is_counted_by_events_or_bytes() {
+        let estimate = Estimate { prompt: 10, answer: 5 };
+        let mut stream = Meter::default();
+        stream.data(b"data: {\"choices\":[]}\n\ndata: {}\n\n");
+        assert_eq!(stream.total(estimate), 12);
+        let mut json = Meter::default();
+        json.data(&[b'x'; 40]);
+        assert_eq!(json.total(estimate), 20);
+        assert_eq!(Meter::default().total(Estimate { prompt: 10, answer: 0 }), 10);
+    }
+}
