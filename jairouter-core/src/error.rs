@@ -126,7 +126,8 @@ impl Kind {
     pub const fn may_fail_over(self) -> bool {
         matches!(
             self,
-            Self::Busy
+            Self::Unsupported
+                | Self::Busy
                 | Self::BreakerOpen
                 | Self::Unreachable
                 | Self::Broken

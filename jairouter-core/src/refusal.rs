@@ -151,7 +151,9 @@ impl<'a> Fields<'a> {
     }
 
     fn envelope(&self, kind: Kind, status: StatusCode, body: &Bytes) -> Bytes {
-        if self.exact {
+        // Whatever an engine calls it, callers know it by one name.
+        let is_absent = kind == Kind::ModelAbsent;
+        if self.exact && (!is_absent || self.code.as_deref() == Some(kind.code())) {
             return body.clone();
         }
         let message = match &*self.message {
@@ -160,14 +162,15 @@ impl<'a> Fields<'a> {
         };
         let fallback_type = envelope::type_of_status(kind, outward(status));
         let code = match kind {
-            Kind::ModelAbsent | Kind::Busy => Some(kind.code()),
-            _ => None,
+            Kind::ModelAbsent => Some(kind.code()),
+            Kind::Busy => self.code.as_deref().or(Some(kind.code())),
+            _ => self.code.as_deref(),
         };
         envelope::write(
             &message,
             self.r#type.as_deref().unwrap_or(fallback_type),
             self.param.as_deref(),
-            self.code.as_deref().or(code),
+            code,
         )
     }
 }

@@ -88,7 +88,7 @@ fn timers() -> tokio::runtime::Runtime {
 fn a_request_costs_at_most_six_allocations_to_its_head() {
     let runtime = timers();
     let _entered = runtime.enter();
-    for client in [Lean::stream(&[event("a")]), Lean::json()] {
+    for client in [Lean::stream(&[&*event("a"), "data: [DONE]\n\n"]), Lean::json()] {
         let mut router = warm(&client);
         for nth in 0..3 {
             let request = request();

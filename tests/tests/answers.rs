@@ -97,7 +97,13 @@ async fn an_event_of_any_size_passes() {
     let large = token(&"x".repeat(3 << 20));
     for steps in [
         vec![event_stream(), Chunk(large.clone().into()), Chunk(DONE.into()), LastChunk],
-        vec![event_stream(), Chunk(token("a").into()), Chunk(large.clone().into()), LastChunk],
+        vec![
+            event_stream(),
+            Chunk(token("a").into()),
+            Chunk(large.clone().into()),
+            Chunk(DONE.into()),
+            LastChunk,
+        ],
     ] {
         let (stack, _upstream) = doing(steps).await;
         let answer = stack.ask(true).await.unwrap();
@@ -159,4 +165,28 @@ async fn an_answer_that_can_be_read_in_two_ways_poisons_nothing() {
         }
         assert_eq!(upstream.requests().len(), 3, "{lines}");
     }
+}
+
+// fault: U11
+#[tokio::test]
+async fn an_answer_with_two_lengths_is_as_long_as_its_coding_says() {
+    for length in [2, 500] {
+        let body = r#"{"choices":[{"message":{"content":"hello"}}]}"#;
+        let head = format!(
+            "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n\
+             transfer-encoding: chunked\r\n\r\n"
+        );
+        let (stack, _upstream) =
+            doing(vec![Send(head.into()), Chunk(body.into()), LastChunk]).await;
+        let answer = stack.ask(false).await.unwrap();
+        assert_eq!((answer.text.as_str(), answer.broken.is_none()), (body, true));
+        assert_eq!(answer.head.headers.get(CONTENT_LENGTH), None);
+    }
+}
+
+#[tokio::test]
+async fn what_protocol_an_instance_speaks_is_not_the_caller_s_concern() {
+    let answer = "HTTP/1.0 200 OK\r\ncontent-type: application/json\r\ncontent-length: 2\r\n\r\n{}";
+    let (stack, _upstream) = doing(vec![Send(answer.into()), Fin]).await;
+    assert_eq!(stack.ask(false).await.unwrap().head.version, http::Version::HTTP_11);
 }

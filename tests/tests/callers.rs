@@ -5,7 +5,7 @@ use std::time::Duration;
 use jairouter_tests::chat;
 use jairouter_tests::client::{RawClient, ask, post};
 use jairouter_tests::gateway::{Gateway, model};
-use jairouter_tests::upstream::Step::{Chunk, LastChunk};
+use jairouter_tests::upstream::Step::{Chunk, LastChunk, Rst, Send, Sleep};
 use jairouter_tests::upstream::{Seen, Upstream, event_stream, json};
 use jairouter_tests::{token, until};
 
@@ -183,5 +183,28 @@ async fn a_caller_over_the_limit_of_connections_is_503_and_the_others_are_served
     let begun = tokio::time::Instant::now();
     while ask(gateway.address(), &request).await.status != 200 {
         assert!(begun.elapsed() < jairouter_tests::PATIENCE, "their places are free again");
+    }
+}
+
+#[tokio::test]
+async fn a_caller_of_http_1_0_is_reset_when_an_answer_without_a_length_breaks_off() {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    let sound = "HTTP/1.1 200 OK\r\ncontent-type: audio/wav\r\ntransfer-encoding: chunked\r\n\r\n";
+    for (end, whole) in [(LastChunk, true), (Rst, false)] {
+        let steps =
+            vec![Send(sound.into()), Chunk("RIFF".into()), Sleep(Duration::from_millis(100)), end];
+        let upstream = Upstream::serving(move |_, _| steps.clone()).await;
+        let tts = model("", &[upstream.url()]).replace("chat:", "tts:");
+        let gateway = Gateway::start_with("", &tts);
+        let mut stream = tokio::net::TcpStream::connect(gateway.address()).await.unwrap();
+        let ask = r#"{"model":"m","input":"x"}"#;
+        let head =
+            "POST /v1/audio/speech HTTP/1.0\r\ncontent-type: application/json\r\ncontent-length: ";
+        stream.write_all(format!("{head}{}\r\n\r\n{ask}", ask.len()).as_bytes()).await.unwrap();
+        let mut seen = Vec::new();
+        let outcome = stream.read_to_end(&mut seen).await;
+        assert_eq!(outcome.is_ok(), whole, "{outcome:?}");
+        assert!(String::from_utf8(seen).unwrap().ends_with("\r\n\r\nRIFF"));
     }
 }

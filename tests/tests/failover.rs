@@ -296,3 +296,44 @@ async fn what_was_held_before_the_commit_is_sent_on_unchanged() {
     assert_eq!(whole(answer).await.text, format!("{held}{}{DONE}", token("a")));
     assert_eq!(stack.in_flight(), 0);
 }
+
+/// Which of two instances that behave like this were asked how often, by so many requests at once.
+async fn asked(steps: Vec<Step>, requests: usize) -> (usize, usize, Vec<Option<Kind>>) {
+    let bad = doing([vec![pause(100)], steps].concat()).await;
+    let good = Upstream::serving(|_, _| vec![pause(100), Send(json("200 OK", "{}"))]).await;
+    let stack = Stack::new(&[bad.url(), good.url()]);
+    let answers = futures::future::join_all((0..requests).map(|_| stack.ask(false))).await;
+    let kinds = answers.into_iter().map(|answer| answer.err().map(|error| error.kind()));
+    (bad.requests().len(), good.requests().len(), kinds.collect())
+}
+
+#[tokio::test]
+async fn failing_over_is_free_from_an_instance_that_died_and_budgeted_from_one_that_fails() {
+    let (bad, good, kinds) = asked(vec![Rst], 40).await;
+    assert_eq!((bad, good), (20, 40), "all that were on it when it died");
+    assert!(kinds.iter().all(Option::is_none), "{kinds:?}");
+    let (bad, good, kinds) = asked(vec![Send(json("500 Oops", "{}"))], 40).await;
+    assert_eq!(bad, 20);
+    let retried = good - 20;
+    assert!((2..=8).contains(&retried), "a fifth of forty at most: {retried}");
+    let failed = kinds.iter().filter(|kind| **kind == Some(Kind::Failed)).count();
+    assert_eq!(failed, 20 - retried);
+}
+
+// fault: U17
+#[tokio::test]
+async fn an_instance_that_is_busy_is_told_of_before_one_that_is_gone() {
+    let nobody = format!("http://{}", closed_port().await);
+    let busy = doing(vec![Send(
+        "HTTP/1.1 429 Too Many Requests\r\nretry-after: 7\r\n\
+        content-length: 2\r\n\r\n{}"
+            .into(),
+    )])
+    .await;
+    let stack = Stack::new(&[busy.url(), nobody]);
+    for _ in 0..6 {
+        let error = stack.ask(true).await.unwrap_err();
+        assert_eq!((error.kind(), error.status().as_u16()), (Kind::Busy, 429), "{error:?}");
+        assert_eq!(error.retry_after(), Some(Duration::from_secs(7)));
+    }
+}

@@ -229,6 +229,7 @@ async fn a_request_without_exactly_one_host_is_400() {
     ] {
         let answer = ask(gateway.address(), request(hosts)).await;
         assert_eq!((answer.status, answer.code().as_str()), (400, "invalid_host"), "{hosts}");
+        assert!(answer.header("x-request-id").is_some(), "every answer has one");
     }
     assert_eq!(upstream.seen(), []);
     for hosts in ["host: g\r\n", "host: g:80\r\n", "host: 127.0.0.1:1\r\n", "host: [::1]:8080\r\n"]

@@ -124,6 +124,33 @@ async fn an_instance_that_dies_under_load_fails_nothing_but_streams_past_their_f
 }
 
 #[tokio::test]
+async fn however_many_wait_on_an_instance_that_dies_all_are_answered_by_another() {
+    let slow = || {
+        Upstream::serving(|_, _| {
+            vec![Sleep(Duration::from_millis(600)), Send(json("200 OK", r#"{"a":1}"#))]
+        })
+    };
+    let [one, two, three] = [slow().await, slow().await, slow().await];
+    let gateway = Gateway::start(&[one.url(), two.url(), three.url()]);
+    let mut waiting = JoinSet::new();
+    for _ in 0..60 {
+        let address = gateway.address();
+        waiting.spawn(async move {
+            let mut client = RawClient::connect(address).await;
+            client.post(CHAT, &chat("m", false)).await;
+            let answer = client.answer().await;
+            (answer.status, answer.text())
+        });
+    }
+    until("all of them are asked", || one.live() + two.live() + three.live() == 60).await;
+    assert!(two.live() > 12, "more than a budget of a fifth: {}", two.live());
+    drop(two);
+    for answer in waiting.join_all().await {
+        assert_eq!(answer, (200, r#"{"a":1}"#.to_owned()));
+    }
+}
+
+#[tokio::test]
 async fn three_hundred_requests_in_a_row_are_a_hundred_each() {
     let instances = [instance().await, instance().await, instance().await];
     let gateway = Gateway::start(&instances.each_ref().map(Upstream::url));

@@ -35,7 +35,8 @@ fn assert_honest(answer: &Answer, code: &str) {
     let text = answer.text();
     let (tokens, end) = text.split_at(token("a").len() + token("b").len());
     assert_eq!(tokens, token("a") + &token("b"));
-    assert!(end.starts_with("data: {\"error\"") && end.contains(code), "{code}: {end:?}");
+    let event = end.strip_prefix("event:error\n").unwrap_or(end);
+    assert!(event.starts_with("data: {\"error\"") && end.contains(code), "{code}: {end:?}");
     assert!(end.ends_with("}\n\n") && end.matches("data:").count() == 1, "{end:?}");
     assert!(!text.contains("[DONE]") && !answer.complete, "a cut stream never looks complete");
 }
@@ -94,6 +95,65 @@ async fn a_stream_that_ends_with_its_connection_needs_its_done() {
     }
 }
 
+#[tokio::test]
+async fn a_done_is_seen_wherever_the_network_cuts_it() {
+    let head = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\n";
+    for cut in 0..="data: [DONE]\n\n".len() {
+        let (first, second) = "data: [DONE]\n\n".split_at(cut);
+        let body = format!("{head}{}{first}", token("a"));
+        let steps = vec![
+            Read,
+            Send(body.into()),
+            Sleep(Duration::from_millis(20)),
+            Send(second.into()),
+            Fin,
+        ];
+        let upstream = Upstream::start(move |_| steps.clone()).await;
+        let answer =
+            ask(gateway(&upstream).address(), post("/v1/chat/completions", &chat("m", true))).await;
+        let expected = token("a") + "data: [DONE]\n\n";
+        assert_eq!((answer.text(), answer.complete), (expected, true), "cut at {cut}");
+    }
+}
+
+#[tokio::test]
+async fn after_its_done_a_stream_is_whole_however_its_connection_ends() {
+    for end in [vec![Fin], vec![Rst], vec![Stall], vec![Send("zz\r\n".into()), Stall]] {
+        let answer = after_two_tokens([vec![chunk("data: [DONE]\n\n")], end].concat()).await;
+        let expected = token("a") + &token("b") + "data: [DONE]\n\n";
+        assert_eq!((answer.text(), answer.complete), (expected, true));
+    }
+}
+
+// fault: U9
+#[tokio::test]
+async fn a_chat_that_ends_without_saying_so_is_cut_off_even_if_its_transport_ends_well() {
+    let half = "data: {\"choices\":[{\"delta\":{\"con";
+    for more in [vec![LastChunk], vec![chunk(half), LastChunk]] {
+        assert_honest(&after_two_tokens(more).await, "upstream_broken");
+    }
+    // Some engines leave out the one, some the other.
+    let stop = "data: {\"choices\":[{\"delta\":{},\"finish_reason\":\"stop\"}]}\n\n";
+    let usage = "data: {\"choices\":[],\"usage\":{\"total_tokens\":3}}\n\n";
+    for more in [vec![chunk(stop), chunk(usage), LastChunk], vec![chunk("data: [DONE]"), LastChunk]]
+    {
+        assert!(after_two_tokens(more).await.complete);
+    }
+}
+
+#[tokio::test]
+async fn a_stream_of_speech_has_no_done() {
+    let answer = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\n\
+        data: {\"type\":\"speech.audio.delta\",\"audio\":\"QUJD\"}\n\n\
+        data: {\"type\":\"speech.audio.done\"}\n\n";
+    let upstream = Upstream::start(move |_| vec![Read, Send(answer.into()), Fin]).await;
+    let tts = model(CLOCKS, &[upstream.url()]).replace("chat:", "tts:");
+    let gateway = Gateway::start_with("", &tts);
+    let ask = ask(gateway.address(), post("/v1/audio/speech", r#"{"model":"m","input":"x"}"#));
+    let answer = ask.await;
+    assert!(answer.complete && answer.text().ends_with("done\"}\n\n"), "{answer:?}");
+}
+
 // fault: U27
 #[tokio::test]
 async fn an_instance_s_own_error_event_passes_and_nothing_behind_it() {
@@ -102,6 +162,11 @@ async fn an_instance_s_own_error_event_passes_and_nothing_behind_it() {
     for more in [
         vec![chunk(error), chunk(done), LastChunk],
         vec![chunk(&format!("{error}{done}")), LastChunk],
+        vec![chunk(error.trim_end()), LastChunk],
+        vec![
+            chunk(&error.replace("data: {\"error\":{", "event:error\ndata: {\"error\":{")),
+            LastChunk,
+        ],
     ] {
         let answer = after_two_tokens(more).await;
         assert_honest(&answer, "cuda");

@@ -18,7 +18,7 @@ pub(crate) struct Line<'a> {
     pub(crate) model: Text<'a>,
     #[serde(borrow, default)]
     pub(crate) created_at: Text<'a>,
-    #[serde(borrow, default)]
+    #[serde(borrow, default, deserialize_with = "or_default")]
     pub(crate) message: Message<'a>,
     /// Of generate.
     #[serde(borrow, default)]
@@ -61,6 +61,15 @@ pub(crate) struct Function<'a> {
     pub(crate) name: Text<'a>,
     #[serde(borrow)]
     pub(crate) arguments: Option<&'a RawValue>,
+}
+
+/// Null is nothing.
+fn or_default<'de, D, T>(deserializer: D) -> Result<T, D::Error>
+where
+    D: Deserializer<'de>,
+    T: Deserialize<'de> + Default,
+{
+    Ok(Option::deserialize(deserializer)?.unwrap_or_default())
 }
 
 impl<'a> Line<'a> {

@@ -85,6 +85,16 @@ fn instance(field: &Field<'_>, service: ServiceType, level: &Level) -> Option<In
     if is_openai_path && instance.adapter == "ollama" {
         instance.adapter = "normal".into();
     }
+    let is_simulated = instance.target.scheme() == "simulated";
+    let speaks_openai = !matches!(&*instance.adapter, "ollama");
+    if let Some(field) = &base_url {
+        if is_simulated && !speaks_openai {
+            let adapter = &instance.adapter;
+            field.error(format!("the simulated engine does not speak the language of '{adapter}'"));
+        } else if instance.adapter == "simulated" && !is_simulated {
+            field.error("the adapter 'simulated' is for base URLs that begin with simulated://");
+        }
+    }
     instance.path = path_of;
     instance.model = model;
     instance.weight = weight;

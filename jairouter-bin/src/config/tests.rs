@@ -105,6 +105,18 @@ fn each_mistake_is_named_with_its_line() {
         ("        - { name: m, base-url: 'http://H:1' }\n", "", "7:", "given twice"),
         ("        - { name: x, base-url: 'http://h?q' }\n", "", "7:", "query"),
         ("        - { name: x, base-url: 'simulated://h?rate=x' }\n", "", "7:", "rate"),
+        (
+            "        - { name: x, adapter: ollama, base-url: 'simulated://h' }\n",
+            "",
+            "7:",
+            "language",
+        ),
+        (
+            "        - { name: x, adapter: simulated, base-url: 'http://h' }\n",
+            "",
+            "7:",
+            "simulated://",
+        ),
         ("        - nothing\n", "", "7:", "map"),
         ("    video: { instances: [] }\n", "", "7:", "chat"),
         ("    embedding: {}\n", "", "7:", "no 'instances'"),

@@ -1,7 +1,7 @@
 //! The body of an answer on its way out, which the end of the process can cut off.
 
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use http_body::{Body as HttpBody, Frame, SizeHint};
@@ -19,6 +19,8 @@ pin_project! {
         passed: Option<B>,
         answering: Option<Answering>,
         is_event_stream: bool,
+        // Whether nothing but a reset tells that it broke off.
+        is_close_delimited: bool,
         last_words: LastWords,
     }
 }
@@ -47,6 +49,7 @@ impl<B> Served<B> {
             passed,
             answering: None,
             is_event_stream: false,
+            is_close_delimited: false,
             last_words: LastWords::None,
         }
     }
@@ -54,6 +57,11 @@ impl<B> Served<B> {
     pub(super) fn guarded(mut self, answering: Answering, is_event_stream: bool) -> Self {
         self.answering = Some(answering);
         self.is_event_stream = is_event_stream;
+        self
+    }
+
+    pub(super) fn close_delimited(mut self, is_close_delimited: bool) -> Self {
+        self.is_close_delimited = is_close_delimited;
         self
     }
 }
@@ -91,7 +99,13 @@ impl<B: HttpBody<Data = Bytes, Error = Error>> HttpBody for Served<B> {
             }
             return Poll::Ready(Some(Err(shutting_down())));
         }
-        passed.poll_frame(cx)
+        let frame = ready!(passed.poll_frame(cx));
+        if let (Some(Err(_)), true) = (&frame, *this.is_close_delimited)
+            && let Some(answering) = this.answering
+        {
+            answering.shared().reset();
+        }
+        Poll::Ready(frame)
     }
 
     fn is_end_stream(&self) -> bool {

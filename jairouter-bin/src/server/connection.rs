@@ -40,6 +40,7 @@ pub(super) struct Shared {
     answering: AtomicU32,
     refused_unread: AtomicBool,
     cut: AtomicBool,
+    reset: AtomicBool,
 }
 
 impl Shared {
@@ -57,6 +58,15 @@ impl Shared {
     /// A request was refused before its body was read.
     pub(super) fn refuse_unread(&self) {
         self.refused_unread.store(true, Ordering::Relaxed);
+    }
+
+    /// An answer broke off that its caller cannot tell from a whole one by its end.
+    pub(super) fn reset(&self) {
+        self.reset.store(true, Ordering::Relaxed);
+    }
+
+    pub(super) fn is_reset(&self) -> bool {
+        self.reset.load(Ordering::Relaxed)
     }
 
     pub(super) fn has_refused_unread(&self) -> bool {

@@ -10,10 +10,10 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use http::header::{ALLOW, CONNECTION, CONTENT_TYPE, HOST};
 use http::uri::Authority;
-use http::{HeaderValue, Method, Request, Response, StatusCode, Version};
+use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode, Version};
 use http_body::Body as HttpBody;
 use hyper::body::Incoming;
-use jairouter_core::gateway::ClientAddr;
+use jairouter_core::gateway::{ClientAddr, request_id};
 use jairouter_core::{Error, Kind, envelope};
 use pin_project_lite::pin_project;
 use tower::Service;
@@ -23,6 +23,8 @@ use super::body::Served;
 use super::client_addr::client_addr;
 use super::connection::{Answering, Shared};
 use super::{Settings, Status};
+
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 pub(super) struct Front<S> {
     service: S,
@@ -67,16 +69,25 @@ where
 
     fn call(&self, mut request: Request<Incoming>) -> Self::Future {
         let answering = Some(self.shared.answer());
+        let id = request_id(request.headers_mut());
+        let is_old = request.version() < Version::HTTP_11;
         if let Some(mut answer) = self.answer(&request) {
+            answer.headers_mut().insert(REQUEST_ID, id);
             if !request.body().is_end_stream() {
                 answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
             }
-            return Serving { answering, state: State::Answered { answer: Some(answer) } };
+            let id = None;
+            return Serving {
+                answering,
+                id,
+                is_old,
+                state: State::Answered { answer: Some(answer) },
+            };
         }
         let client = client_addr(self.peer, request.headers(), &self.settings.trusted_proxies);
         request.extensions_mut().insert(ClientAddr(client));
         let response = Oneshot::new(self.service.clone(), request);
-        Serving { answering, state: State::Asked { response } }
+        Serving { answering, id: Some(id), is_old, state: State::Asked { response } }
     }
 }
 
@@ -86,6 +97,9 @@ pin_project! {
         S: Service<Request<Incoming>>,
     {
         answering: Option<Answering>,
+        // For an answer in the gateway's place.
+        id: Option<HeaderValue>,
+        is_old: bool,
         #[pin]
         state: State<S>,
     }
@@ -116,7 +130,11 @@ where
             StateProj::Answered { answer } => Ok(answer.take().expect("polled after completion")),
             StateProj::Asked { response } => match response.poll(cx) {
                 Poll::Ready(Ok(response)) => Err(response),
-                Poll::Pending if is_cut => Ok(envelope::response(&shutting_down())),
+                Poll::Pending if is_cut => {
+                    let mut answer = envelope::response(&shutting_down());
+                    answer.headers_mut().extend(this.id.take().map(|id| (REQUEST_ID, id)));
+                    Ok(answer)
+                }
                 Poll::Pending => return Poll::Pending,
                 Poll::Ready(Err(never)) => match never {},
             },
@@ -136,7 +154,11 @@ where
             .headers()
             .get(CONTENT_TYPE)
             .is_some_and(|value| value.as_bytes().starts_with(b"text/event-stream"));
-        Poll::Ready(Ok(response.map(|body| body.guarded(answering, is_event_stream))))
+        // A stream of events says itself that it failed, and a reset could overtake that.
+        let is_close_delimited = *this.is_old && !is_event_stream;
+        Poll::Ready(Ok(response.map(|body| {
+            body.close_delimited(is_close_delimited).guarded(answering, is_event_stream)
+        })))
     }
 }
 

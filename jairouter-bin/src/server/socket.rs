@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep, sleep};
@@ -66,6 +67,17 @@ impl Socket {
         }
         let clock = self.leaving.get_or_insert_with(|| Box::pin(sleep(AFTER_THE_END)));
         clock.as_mut().poll(cx)
+    }
+}
+
+/// An answer to a caller of HTTP/1.0 may end with its connection alone, so one that broke off ends
+/// with a reset.
+impl Drop for Socket {
+    fn drop(&mut self) {
+        if self.shared.is_reset() {
+            // A socket that refuses it is closed all the same.
+            let _ = SockRef::from(&self.stream).set_linger(Some(Duration::ZERO));
+        }
     }
 }
 

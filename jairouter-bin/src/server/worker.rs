@@ -9,9 +9,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures::FutureExt;
-use http::{Request, Response};
+use http::{HeaderMap, Request, Response};
 use http_body::Body as HttpBody;
 use hyper::body::Incoming;
+use jairouter_core::gateway::request_id;
 use jairouter_core::{Error, Kind, envelope};
 use socket2::{SockRef, TcpKeepalive};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -95,9 +96,11 @@ where
 async fn refuse(mut stream: TcpStream) -> io::Result<()> {
     let error = Error::new(Kind::Overloaded, "the gateway has as many connections as it may");
     let body = envelope::body(&error);
+    let id = request_id(&mut HeaderMap::new());
     let head = format!(
         "HTTP/1.1 503 Service Unavailable\r\ncontent-type: application/json\r\n\
-         retry-after: 1\r\nconnection: close\r\ncontent-length: {}\r\n\r\n",
+         retry-after: 1\r\nconnection: close\r\nx-request-id: {}\r\ncontent-length: {}\r\n\r\n",
+        id.to_str().unwrap_or_default(),
         body.len()
     );
     stream.write_all(&[head.as_bytes(), &body].concat()).await?;

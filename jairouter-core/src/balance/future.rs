@@ -41,6 +41,10 @@ pin_project! {
         tried: Tried,
         in_flight: Option<InFlight>,
         retry: Option<Permit>,
+        // When the attempt that runs was sent.
+        sent: Instant,
+        // What the caller is told rather than that the others are gone.
+        busy: Option<Error>,
         #[pin]
         attempt: Attempt<S>,
     }
@@ -65,6 +69,8 @@ impl<S: Service<InferenceRequest>> ResponseFuture<S> {
             tried: Tried::default(),
             in_flight: None,
             retry: None,
+            sent: Instant::now(),
+            busy: None,
             attempt: Attempt::None,
         }
     }
@@ -85,8 +91,9 @@ where
             let outcome = match this.attempt.as_mut().project() {
                 AttemptProj::Running { response } => ready!(response.poll(cx)).map_err(Into::into),
                 AttemptProj::None => {
+                    *this.sent = Instant::now();
                     let Some((service, in_flight)) =
-                        this.pool.pick(request, this.tried, Instant::now())
+                        this.pool.pick(request, this.tried, *this.sent)
                     else {
                         this.request.take();
                         return Poll::Ready(Err(this.pool.none_left()));
@@ -100,12 +107,18 @@ where
             let instance = this.in_flight.as_ref().map(|in_flight| &**in_flight.instance());
             let next = match (failure(&outcome), instance) {
                 (Some(failure), Some(instance)) if failure.kind.may_fail_over() => {
-                    let ejected = failure.eject(instance);
-                    next(this.pool, request, this.tried, ejected, this.retry.take())
+                    let is_free = failure.eject(instance, *this.sent);
+                    next(this.pool, request, this.tried, is_free, this.retry.take())
                 }
                 _ => None,
             };
             if let Some(Next { service, in_flight, retry }) = next {
+                if let Err(error) = outcome
+                    && error.kind() == Kind::Busy
+                {
+                    *this.busy = Some(error);
+                }
+                *this.sent = Instant::now();
                 *this.in_flight = Some(in_flight);
                 *this.retry = retry;
                 let response = Oneshot::new(service, request.clone());
@@ -116,6 +129,12 @@ where
             this.retry.take();
             this.attempt.set(Attempt::None);
             let guard = this.in_flight.take().expect("an attempt is counted");
+            let busy = this.busy.take();
+            let outcome = outcome.map_err(|error| match busy {
+                // It will serve when it is free, and has said when; the others may never.
+                Some(busy) if error.kind().may_fail_over() => busy,
+                _ => error,
+            });
             return Poll::Ready(outcome.map(|mut response| {
                 if let Some(name) = guard.instance().header() {
                     response.headers_mut().insert(INSTANCE, name.clone());
@@ -134,14 +153,15 @@ struct Next<S> {
 
 /// The instance to ask instead, if the request may still be sent to one.
 ///
-/// Failing over from an instance that has just been taken out is free: it cannot repeat, so it
-/// bounds itself. Anything else would add load for as long as the failure lasts, and is budgeted; a
-/// retry that has just failed hands its share on.
+/// Failing over is free from an instance that was taken out while the request was on it: those that
+/// were are as many as they are, and none follows. It is free, too, where nothing was sent. Anything
+/// else would add load for as long as the failure lasts, and is budgeted; a retry that has just
+/// failed hands its share on.
 fn next<S: Clone>(
     pool: &Pool<S>,
     request: &InferenceRequest,
     tried: &mut Tried,
-    ejected: bool,
+    is_free: bool,
     failed: Option<Permit>,
 ) -> Option<Next<S>> {
     let now = Instant::now();
@@ -149,7 +169,7 @@ fn next<S: Clone>(
     if tried.count() >= pool.shared.settings.max_attempts || !in_time {
         return None;
     }
-    let retry = if ejected {
+    let retry = if is_free {
         None
     } else {
         let acquire = || pool.shared.retries.acquire(pool.shared.settings.budget, pool.in_flight());
@@ -165,9 +185,12 @@ struct Failure {
 }
 
 impl Failure {
-    /// Prefers other instances for a while, if this failure says that one is needed.
-    fn eject(&self, instance: &InstanceState) -> bool {
+    /// Prefers other instances for a while, if this failure says that one is needed. Whether asking
+    /// one of them instead is free.
+    fn eject(&self, instance: &InstanceState, sent: Instant) -> bool {
         let pause = match self.kind {
+            // Another framework may have a word for it.
+            Kind::Unsupported => return true,
             Kind::Unreachable | Kind::Broken => AFTER_A_BREAK,
             Kind::UpstreamAuth => AFTER_A_REFUSAL,
             Kind::Busy => match self.retry_after {
@@ -176,7 +199,7 @@ impl Failure {
             },
             _ => return false,
         };
-        instance.rest(Instant::now(), pause)
+        instance.rest(sent, Instant::now(), pause)
     }
 }
 

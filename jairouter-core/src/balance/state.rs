@@ -20,9 +20,33 @@ pub struct InstanceState {
     max_concurrency: u32,
     in_flight: AtomicU32,
     up: AtomicBool,
-    /// Until when it rests, in milliseconds after `epoch`; 0 if it does not.
+    /// When and for how long it rests: see [`Rest`].
     resting: AtomicU64,
     epoch: Instant,
+}
+
+/// A rest, in one word: its end in milliseconds after the epoch, and in the lowest bits its length.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Rest {
+    until: u64,
+    length: u64,
+}
+
+impl Rest {
+    /// For the length: a rest of more than 17 minutes is taken to have begun so long before its end.
+    const BITS: u32 = 20;
+
+    fn unpack(word: u64) -> Self {
+        Self { until: word >> Self::BITS, length: word & ((1 << Self::BITS) - 1) }
+    }
+
+    fn pack(self) -> u64 {
+        self.until << Self::BITS | self.length.min((1 << Self::BITS) - 1)
+    }
+
+    fn since(self) -> u64 {
+        self.until.saturating_sub(self.length)
+    }
 }
 
 impl InstanceState {
@@ -91,15 +115,24 @@ impl InstanceState {
 
     /// Whether it was seen failing, or asked for a pause, and others are preferred for now.
     pub fn is_resting(&self, now: Instant) -> bool {
-        let resting = self.resting.load(Ordering::Relaxed);
-        resting != 0 && self.millis(now) < resting
+        self.millis(now) < Rest::unpack(self.resting.load(Ordering::Relaxed)).until
     }
 
-    /// Prefers others for this long, or for as long as it rests already. Whether that is news.
-    pub fn rest(&self, now: Instant, pause: Duration) -> bool {
-        let until = self.millis(now + pause).max(1);
-        let before = self.resting.fetch_max(until, Ordering::Relaxed);
-        self.millis(now) >= before
+    /// Prefers others for this long, or for as long as it rests already.
+    ///
+    /// Whether a request that was sent to it at `sent` could not know of it: it rests only now, or
+    /// only since then.
+    pub fn rest(&self, sent: Instant, now: Instant, pause: Duration) -> bool {
+        let (sent, now, end) = (self.millis(sent), self.millis(now), self.millis(now + pause));
+        let extended = |word: u64| {
+            let rest = Rest::unpack(word);
+            let since = if now < rest.until { rest.since() } else { now };
+            let until = rest.until.max(end).max(now + 1);
+            Some(Rest { until, length: until - since }.pack())
+        };
+        let before = self.resting.fetch_update(Ordering::Relaxed, Ordering::Relaxed, extended);
+        let before = Rest::unpack(before.unwrap_or_default());
+        now >= before.until || sent <= before.since()
     }
 
     /// Counts a request, unless the instance is full.
@@ -168,10 +201,14 @@ mod tests {
     async fn a_rest_is_as_long_as_the_longest_asked_for() {
         let state = InstanceState::new("a");
         let now = Instant::now();
-        assert!(state.rest(now, Duration::from_secs(2)), "news");
-        assert!(!state.rest(now, Duration::from_secs(1)), "no news");
-        assert!(state.is_resting(now + Duration::from_millis(1999)));
-        assert!(!state.is_resting(now + Duration::from_secs(2)));
-        assert!(state.rest(now + Duration::from_secs(3), Duration::from_secs(1)), "news again");
+        let after = |millis| now + Duration::from_millis(millis);
+        assert!(state.rest(now, after(5), Duration::from_secs(2)), "news");
+        assert!(state.rest(now, after(10), Duration::from_secs(1)), "to this one, too");
+        assert!(!state.rest(after(6), after(10), Duration::from_secs(1)), "this one knew");
+        assert!(state.is_resting(after(2004)));
+        assert!(!state.is_resting(after(2005)));
+        assert!(state.rest(after(2500), after(3000), Duration::from_secs(1)), "news again");
+        assert!(!state.rest(after(3500), after(3600), Duration::from_secs(9000)));
+        assert!(state.is_resting(after(8_000_000)), "however long");
     }
 }

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
-use http::header::TRANSFER_ENCODING;
+use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
 use http::{Request, Response};
 use http_body::Body;
 use http_body_util::Full;
@@ -97,6 +97,10 @@ impl Live {
 /// A coding hyper does not know would be read up to the end of the connection, as if that were data;
 /// and an answer that ends with its connection cannot be told from one that was cut.
 fn check_framing(answer: &mut Response<Incoming>) -> Result<(), Error> {
+    let sizes = answer.headers().iter().map(|(name, value)| name.as_str().len() + value.len());
+    if sizes.sum::<usize>() > LARGEST_BUFFER {
+        return Err(Error::new(Kind::Broken, "the head of the instance's answer is too large"));
+    }
     let mut codings = answer.headers().get_all(TRANSFER_ENCODING).iter();
     match (codings.next(), codings.next()) {
         (None, _) => {
@@ -105,7 +109,11 @@ fn check_framing(answer: &mut Response<Incoming>) -> Result<(), Error> {
             }
             Ok(())
         }
-        (Some(coding), None) if coding.as_bytes().eq_ignore_ascii_case(b"chunked") => Ok(()),
+        (Some(coding), None) if coding.as_bytes().eq_ignore_ascii_case(b"chunked") => {
+            // RFC 9112, section 6.3: the coding goes before it, and it may not be passed on.
+            answer.headers_mut().remove(CONTENT_LENGTH);
+            Ok(())
+        }
         _ => Err(Error::new(Kind::Broken, "the instance's answer has a coding we do not know")),
     }
 }

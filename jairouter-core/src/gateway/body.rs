@@ -36,6 +36,13 @@ impl<R> GatewayBody<R> {
     }
 }
 
+/// Empty, for layers around the gateway that answer in its place.
+impl<R> Default for GatewayBody<R> {
+    fn default() -> Self {
+        Self::own(Bytes::new())
+    }
+}
+
 impl<R: HttpBody<Data = Bytes, Error = Error>> HttpBody for GatewayBody<R> {
     type Data = Bytes;
     type Error = Error;

@@ -81,7 +81,7 @@ where
 {
     pub(super) fn new(inner: &S, settings: &Arc<Settings>, request: Request<B>) -> Self {
         let (mut head, body) = request.into_parts();
-        let id = request_id::ensure(&mut head.headers);
+        let id = request_id(&mut head.headers);
         let unread = !body.is_end_stream();
         let answer = match wanted(&head) {
             Ok(Wanted::Inference(_)) if body.size_hint().lower() > settings.max_body as u64 => {

@@ -49,6 +49,7 @@ use tower::Service;
 
 pub use body::GatewayBody;
 pub use future::ResponseFuture;
+pub use request_id::request_id;
 
 use crate::error::{BoxError, Error};
 use crate::request::InferenceRequest;

@@ -5,8 +5,9 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 
 pub(super) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// The caller's id if it is fit for a log line, or a new one, which the headers then hold.
-pub(super) fn ensure(headers: &mut HeaderMap) -> HeaderValue {
+/// The caller's id if it is fit for a log line, or a new one, which the headers then hold: for what
+/// a server answers in the gateway's place.
+pub fn request_id(headers: &mut HeaderMap) -> HeaderValue {
     let mut given = headers.get_all(REQUEST_ID).iter();
     if let (Some(id), None) = (given.next(), given.next())
         && is_fit(id.as_bytes())
@@ -43,7 +44,7 @@ mod tests {
         for (given, kept) in table {
             let mut headers = HeaderMap::new();
             headers.insert(REQUEST_ID, given.parse().unwrap());
-            let id = ensure(&mut headers);
+            let id = request_id(&mut headers);
             assert_eq!(id == given, kept, "{given}");
             assert_eq!(headers[REQUEST_ID], id);
             assert!(is_fit(id.as_bytes()));
@@ -51,7 +52,7 @@ mod tests {
         let mut two = HeaderMap::new();
         two.append(REQUEST_ID, HeaderValue::from_static("a"));
         two.append(REQUEST_ID, HeaderValue::from_static("b"));
-        let id = ensure(&mut two);
+        let id = request_id(&mut two);
         assert_eq!(two.get_all(REQUEST_ID).iter().collect::<Vec<_>>(), [id]);
     }
 }

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use tokio::time::{Instant, Sleep, sleep_until};
 
-use super::tail::{Passed, Queue, Tail};
+use super::tail::{Ending, Passed, Queue, Tail};
 use super::timeouts::after;
 use crate::body::Body;
 use crate::envelope;
@@ -32,9 +32,23 @@ pub struct UpstreamBody {
 
 struct Events {
     tail: Tail,
-    /// Whether only `[DONE]` tells a whole stream from a cut one.
-    needs_done: bool,
+    end: Marker,
 }
+
+/// What tells a whole stream from a cut one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Marker {
+    /// Nothing but the transport.
+    None,
+    /// The reason it finished, or `[DONE]`: engines of the field leave out one or the other.
+    Finished,
+    /// `[DONE]`, since its transport ends in one way however it ends.
+    Done,
+}
+
+/// How long an instance may take to end its answer once the last event has come. Its connection is
+/// worth that to us.
+const AFTER_DONE: Duration = Duration::from_secs(1);
 
 enum State {
     Open,
@@ -47,8 +61,8 @@ enum State {
 
 /// How an answer is delimited, as the commit found it.
 pub(super) struct Shape {
-    pub(super) is_event_stream: bool,
-    pub(super) is_close_delimited: bool,
+    /// The end of a stream of events; not there for other bodies.
+    pub(super) events: Option<Marker>,
 }
 
 impl UpstreamBody {
@@ -59,9 +73,7 @@ impl UpstreamBody {
         idle: Duration,
         end: Instant,
     ) -> Self {
-        let events = shape
-            .is_event_stream
-            .then(|| Events { tail: Tail::default(), needs_done: shape.is_close_delimited });
+        let events = shape.events.map(|end| Events { tail: Tail::default(), end });
         let clock = Clock { idle, end, waiting_since: None, sleep: None };
         Self { body, held, out: Queue::default(), events, clock, state: State::Open }
     }
@@ -70,35 +82,64 @@ impl UpstreamBody {
         match &mut self.events {
             Some(events) => {
                 if events.tail.push(data, &mut self.out) == Passed::Error {
-                    let message = "the instance reported an error in its stream";
-                    self.body = Body::empty();
-                    self.held.clear();
-                    self.state = State::Telling(Error::new(Kind::Broken, message));
+                    self.told();
+                } else if events.tail.is_done() {
+                    self.clock.idle = self.clock.idle.min(AFTER_DONE);
                 }
             }
             None => self.out.push(data),
         }
     }
 
-    /// Closes the connection and tells the caller, if there is a way to.
+    /// The instance has told the caller itself that it failed.
+    fn told(&mut self) {
+        let message = "the instance reported an error in its stream";
+        self.body = Body::empty();
+        self.held.clear();
+        self.state = State::Telling(Error::new(Kind::Broken, message));
+    }
+
+    /// Closes the connection and tells the caller, if there is a way to and something to tell.
     fn fail(&mut self, error: Error) {
         self.body = Body::empty();
         if let Some(events) = &mut self.events {
             events.tail.clear();
+            if events.tail.is_done() {
+                self.state = State::Ended;
+                return;
+            }
+            if events.tail.is_open() {
+                self.out.push(Bytes::from_static(b"\n\n"));
+            }
             self.out.push(envelope::event(&error));
         }
         self.state = State::Telling(error);
     }
 
     fn end(&mut self) {
-        if let Some(events) = &mut self.events {
-            let mut rest = Queue::default();
-            events.tail.finish(&mut rest);
-            if events.needs_done && !events.tail.is_done() {
-                return self.fail(Error::new(Kind::Broken, "the instance's stream was cut off"));
+        let Some(events) = &mut self.events else {
+            self.state = State::Ended;
+            return;
+        };
+        let mut rest = Queue::default();
+        let is_whole = match events.tail.finish(&mut rest) {
+            Ending::Whole => match events.end {
+                Marker::None => true,
+                Marker::Finished => events.tail.is_finished(),
+                Marker::Done => events.tail.is_done(),
+            },
+            Ending::Error => {
+                self.out = rest;
+                // Without its blank line no parser would see it.
+                self.out.push(Bytes::from_static(b"\n\n"));
+                return self.told();
             }
-            self.out = rest;
+            Ending::Cut => false,
+        };
+        if !is_whole {
+            return self.fail(Error::new(Kind::Broken, "the instance's stream was cut off"));
         }
+        self.out = rest;
         self.state = State::Ended;
     }
 }

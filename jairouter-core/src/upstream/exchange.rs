@@ -4,18 +4,19 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
-use http::{HeaderMap, HeaderValue, Method, Request, Response};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, Version};
 use http_body_util::{BodyExt, Full};
 use tokio::time::{Instant, timeout_at};
 use tower::{Service, ServiceExt};
 
-use super::body::{Shape, UpstreamBody};
+use super::body::{Marker, Shape, UpstreamBody};
 use super::first::First;
 use super::headers;
 use super::tail::Queue;
 use super::{Settings, Timeouts};
 use crate::backend::{Backend, Route};
 use crate::body::Body;
+use crate::endpoint::Endpoint;
 use crate::error::{Error, Kind};
 use crate::request::InferenceRequest;
 use crate::translate::{self, Whole};
@@ -49,16 +50,16 @@ where
         let answer = ask(&*backend, &settings, client, &request).await?;
         let is_close_delimited = answer.extensions().get::<CloseDelimited>().is_some();
         let answer = backend.decode(&request, answer);
-        commit(answer, is_close_delimited).await
+        commit(answer, request.endpoint, is_close_delimited).await
     };
     let (mut parts, committed) = match timeout_at(first, committed).await {
         Ok(committed) => committed?.into_parts(),
         Err(_) => return Err(late(&settings.timeouts, first == end)),
     };
     headers::inward(&mut parts.headers);
-    if committed.shape.is_event_stream {
-        parts.headers.remove(CONTENT_LENGTH);
-    }
+    // The body knows its length better; and which protocol the instance speaks is its own affair.
+    parts.headers.remove(CONTENT_LENGTH);
+    parts.version = Version::HTTP_11;
     let Committed { body, held, shape } = committed;
     let body = UpstreamBody::new(body, held, &shape, settings.timeouts.idle, end);
     Ok(Response::from_parts(parts, body))
@@ -175,14 +176,15 @@ struct Committed {
 /// Waits for the first content. Until then the stream is nobody's, and whatever ends it is an error.
 async fn commit(
     answer: Response<Body>,
+    endpoint: Endpoint,
     is_close_delimited: bool,
 ) -> Result<Response<Committed>, Error> {
     let (parts, mut body) = answer.into_parts();
     let is_plain = !parts.headers.contains_key(CONTENT_ENCODING);
     let is_event_stream = is_plain && is_type(&parts.headers, "text/event-stream");
-    if is_close_delimited && is_plain && is_type(&parts.headers, "application/json") {
+    if is_close_delimited && is_plain && may_be_json(&parts.headers, endpoint) {
         body = translate::whole(body, LARGEST_ANSWER, |bytes| {
-            if is_json(&bytes) {
+            if !looks_like_json(&bytes) || is_json(&bytes) {
                 Ok(bytes)
             } else {
                 Err(Error::new(Kind::Broken, "the instance's answer was cut off"))
@@ -209,7 +211,13 @@ async fn commit(
             None => break,
         }
     }
-    let shape = Shape { is_event_stream, is_close_delimited };
+    let ends_with_done = matches!(endpoint, Endpoint::ChatCompletions | Endpoint::Completions);
+    let marker = match (ends_with_done, is_close_delimited) {
+        (false, _) => Marker::None,
+        (true, false) => Marker::Finished,
+        (true, true) => Marker::Done,
+    };
+    let shape = Shape { events: is_event_stream.then_some(marker) };
     Ok(Response::from_parts(parts, Committed { body, held, shape }))
 }
 
@@ -217,6 +225,21 @@ fn is_type(headers: &HeaderMap, expected: &str) -> bool {
     let value = headers.get(CONTENT_TYPE).map(HeaderValue::as_bytes).unwrap_or_default();
     let end = memchr::memchr(b';', value).unwrap_or(value.len());
     value[..end].trim_ascii().eq_ignore_ascii_case(expected.as_bytes())
+}
+
+/// Whether the answer is JSON, or not known not to be.
+fn may_be_json(headers: &HeaderMap, endpoint: Endpoint) -> bool {
+    let value = headers.get(CONTENT_TYPE).map(HeaderValue::as_bytes).unwrap_or_default();
+    let end = memchr::memchr(b';', value).unwrap_or(value.len());
+    let media_type = value[..end].trim_ascii().to_ascii_lowercase();
+    match &*media_type {
+        b"" => endpoint != Endpoint::Speech,
+        known => known.ends_with(b"/json") || known.ends_with(b"+json"),
+    }
+}
+
+fn looks_like_json(bytes: &[u8]) -> bool {
+    matches!(bytes.trim_ascii_start().first(), Some(b'{' | b'[') | None)
 }
 
 fn is_json(bytes: &[u8]) -> bool {

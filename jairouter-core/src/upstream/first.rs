@@ -3,7 +3,7 @@
 use std::fmt;
 
 use serde::Deserialize;
-use serde::de::{Deserializer, SeqAccess, Visitor};
+use serde::de::{Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
 use crate::error::Error;
@@ -51,7 +51,7 @@ fn says_something(message: Message<'_>) -> Result<bool, Error> {
     let Ok(chunk) = serde_json::from_slice::<Chunk<'_>>(message.data) else {
         return Ok(!message.data.trim_ascii().is_empty());
     };
-    if chunk.error.is_some_and(|error| error.get() != "null") {
+    if filled(chunk.error) {
         return Err(refusal::in_stream(message.data));
     }
     Ok(chunk.choices.is_none_or(|choices| choices.says_something))
@@ -95,49 +95,72 @@ impl<'de> Visitor<'de> for ChoicesVisitor {
 
 #[derive(Deserialize)]
 struct Choice<'a> {
-    #[serde(borrow)]
-    delta: Option<Delta<'a>>,
+    delta: Option<Delta>,
     #[serde(borrow)]
     text: Option<&'a RawValue>,
     #[serde(borrow)]
     finish_reason: Option<&'a RawValue>,
 }
 
-#[derive(Deserialize)]
-struct Delta<'a> {
-    #[serde(borrow)]
-    content: Option<&'a RawValue>,
-    #[serde(borrow)]
-    reasoning_content: Option<&'a RawValue>,
-    #[serde(borrow)]
-    reasoning: Option<&'a RawValue>,
-    #[serde(borrow)]
-    refusal: Option<&'a RawValue>,
-    #[serde(borrow)]
-    tool_calls: Option<&'a RawValue>,
-    #[serde(borrow)]
-    function_call: Option<&'a RawValue>,
-    #[serde(borrow)]
-    audio: Option<&'a RawValue>,
+/// What a choice adds, of which only whether it is something is kept.
+struct Delta {
+    says_something: bool,
+}
+
+impl<'de> Deserialize<'de> for Delta {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(DeltaVisitor)
+    }
+}
+
+struct DeltaVisitor;
+
+impl<'de> Visitor<'de> for DeltaVisitor {
+    type Value = Delta;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a delta")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut fields: A) -> Result<Delta, A::Error> {
+        let mut says_something = false;
+        // Engines have names of their own for what they think; only the role is known to be empty.
+        while let Some(IsRole(is_role)) = fields.next_key()? {
+            let value = fields.next_value::<&RawValue>()?;
+            says_something |= !is_role && filled(Some(value));
+        }
+        Ok(Delta { says_something })
+    }
+}
+
+/// Whether a key is `role`. Keys are not copied.
+struct IsRole(bool);
+
+impl<'de> Deserialize<'de> for IsRole {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_str(IsRoleVisitor)
+    }
+}
+
+struct IsRoleVisitor;
+
+impl Visitor<'_> for IsRoleVisitor {
+    type Value = IsRole;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a key")
+    }
+
+    fn visit_str<E>(self, key: &str) -> Result<IsRole, E> {
+        Ok(IsRole(key == "role"))
+    }
 }
 
 impl Choice<'_> {
     fn says_something(&self) -> bool {
         filled(self.text)
             || filled(self.finish_reason)
-            || self.delta.as_ref().is_some_and(|delta| {
-                [
-                    delta.content,
-                    delta.reasoning_content,
-                    delta.reasoning,
-                    delta.refusal,
-                    delta.tool_calls,
-                    delta.function_call,
-                    delta.audio,
-                ]
-                .into_iter()
-                .any(filled)
-            })
+            || self.delta.as_ref().is_some_and(|delta| delta.says_something)
     }
 }
 
@@ -177,7 +200,9 @@ mod tests {
             r#"{"choices":[{"delta":{"content":"x"}}]}"#,
             r#"{"choices":[{"delta":{"reasoning_content":"x"}}]}"#,
             r#"{"choices":[{"delta":{"reasoning":"x"}}]}"#,
+            r#"{"choices":[{"delta":{"thinking":"x"}}]}"#,
             r#"{"choices":[{"delta":{"tool_calls":[{"index":0}]}}]}"#,
+            r#"{"choices":[{"delta":{"content":"x"}}],"error":""}"#,
             r#"{"choices":[{"text":" x"}]}"#,
             r#"{"choices":[{"delta":{},"finish_reason":"stop"}]}"#,
             r#"{"type":"transcript.text.delta","delta":"x"}"#,

@@ -130,6 +130,10 @@ mod tests {
         let names = [http::header::AUTHORIZATION];
         let headers = outward(&caller, &names, &HeaderMap::new(), &host);
         assert_eq!(headers["authorization"], "Bearer caller");
+        let own = map(&[("authorization", "Bearer engine")]);
+        let headers = outward(&caller, &names, &own, &host);
+        let keys: Vec<_> = headers.get_all("authorization").iter().collect();
+        assert_eq!(keys, ["Bearer engine"], "its own key goes before the caller's");
     }
 
     // fault: P15, X12

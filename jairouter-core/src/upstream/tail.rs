@@ -5,18 +5,24 @@
 
 use std::collections::VecDeque;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 
 use super::first::First;
+use crate::translate::Events;
 
 /// An event that grows past this is no event; it passes as it comes.
 const LARGEST_EVENT: usize = 256 * 1024;
+
+/// A piece this small is copied to its neighbours: a slice would keep a whole buffer for it.
+const SMALL: usize = 512;
 
 /// Frames on their way; one costs no allocation.
 #[derive(Debug, Default)]
 pub(super) struct Queue {
     first: Option<Bytes>,
     rest: VecDeque<Bytes>,
+    /// Small pieces, behind the others.
+    small: BytesMut,
     len: usize,
 }
 
@@ -25,16 +31,22 @@ impl Queue {
         if bytes.is_empty() {
             return;
         }
+        let is_empty = self.len == 0;
         self.len += bytes.len();
-        if self.first.is_none() && self.rest.is_empty() {
+        if is_empty {
             self.first = Some(bytes);
+        } else if bytes.len() < SMALL {
+            self.small.extend_from_slice(&bytes);
         } else {
+            self.settle();
             self.rest.push_back(bytes);
         }
     }
 
     pub(super) fn pop(&mut self) -> Option<Bytes> {
-        let bytes = self.first.take().or_else(|| self.rest.pop_front())?;
+        let next = self.first.take().or_else(|| self.rest.pop_front());
+        let bytes =
+            next.or_else(|| (!self.small.is_empty()).then(|| self.small.split().freeze()))?;
         self.len -= bytes.len();
         Some(bytes)
     }
@@ -47,6 +59,23 @@ impl Queue {
     pub(super) fn clear(&mut self) {
         *self = Self::default();
     }
+
+    fn settle(&mut self) {
+        if !self.small.is_empty() {
+            self.rest.push_back(self.small.split().freeze());
+        }
+    }
+
+    /// All of it, and these bytes behind it.
+    fn joined(&self, behind: &[u8]) -> Vec<u8> {
+        let mut joined = Vec::with_capacity(self.len + behind.len());
+        for piece in self.first.iter().chain(&self.rest) {
+            joined.extend_from_slice(piece);
+        }
+        joined.extend_from_slice(&self.small);
+        joined.extend_from_slice(behind);
+        joined
+    }
 }
 
 /// The part of a stream whose blank line has not come.
@@ -56,6 +85,9 @@ pub(super) struct Tail {
     /// The last bytes of `partial`, since a blank line may be cut in two.
     edge: Edge,
     done: bool,
+    finished: bool,
+    /// Whether part of an event has passed whose end has not come.
+    open: bool,
 }
 
 /// What whole events were about.
@@ -66,22 +98,41 @@ pub(super) enum Passed {
     Error,
 }
 
+/// How a stream ended.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Ending {
+    /// After a whole event.
+    Whole,
+    /// With an error of the instance's that has no blank line.
+    Error,
+    /// In the middle of an event.
+    Cut,
+}
+
 impl Tail {
     /// Takes the next bytes; whole events go to `out`.
     pub(super) fn push(&mut self, data: Bytes, out: &mut Queue) -> Passed {
         let completed = self.edge.completed_by(&data);
-        let end = match last_blank_line(&data) {
+        let blank = last_blank_line(&data).or(completed);
+        let end = match blank {
             Some(end) => end,
-            None => match completed {
-                Some(end) => end,
-                None if self.partial.len() + data.len() > LARGEST_EVENT => data.len(),
-                None => return self.keep(data),
-            },
+            None if self.partial.len() + data.len() > LARGEST_EVENT => data.len(),
+            None => return self.keep(data),
         };
+        self.open = blank.is_none();
         let mut data = data;
         let rest = data.split_off(end);
         self.edge = Edge::default();
-        let error = error_end(&self.partial, &data, completed);
+        // Events are looked at whole: one that was cut is put together first.
+        let mut start = 0;
+        let mut error = None;
+        if self.partial.len() > 0 {
+            start = completed.or_else(|| first_blank_line(&data)).unwrap_or(data.len());
+            let joined = self.partial.joined(&data[..start]);
+            error = error_end(&joined).map(|_| start);
+            self.see(&joined);
+        }
+        let error = error.or_else(|| error_end(&data[start..]).map(|end| start + end));
         while let Some(bytes) = self.partial.pop() {
             out.push(bytes);
         }
@@ -89,22 +140,38 @@ impl Tail {
             out.push(data.split_to(error));
             return Passed::Error;
         }
-        self.see_done(&data);
+        self.see(&data[start..]);
         out.push(data);
         self.keep(rest)
     }
 
     /// The stream ended properly: what is left goes on as it is.
-    pub(super) fn finish(&mut self, out: &mut Queue) {
+    pub(super) fn finish(&mut self, out: &mut Queue) -> Ending {
+        if self.partial.len() == 0 {
+            return Ending::Whole;
+        }
+        let last = self.partial.joined(b"\n\n");
+        self.see(&last);
         while let Some(bytes) = self.partial.pop() {
-            self.see_done(&bytes);
             out.push(bytes);
         }
+        // What has passed of a longer one has been looked at by nobody.
+        if self.open { Ending::Whole } else { ending(&last) }
     }
 
-    /// Whether the stream's last event was `[DONE]`.
+    /// Whether `[DONE]` has come.
     pub(super) fn is_done(&self) -> bool {
         self.done
+    }
+
+    /// Whether an answer of a chat has said why it ended, or that it did.
+    pub(super) fn is_finished(&self) -> bool {
+        self.finished || self.done
+    }
+
+    /// Whether half an event has passed already, because it was too long to be held back.
+    pub(super) fn is_open(&self) -> bool {
+        self.open
     }
 
     /// Forgets a half event.
@@ -118,43 +185,61 @@ impl Tail {
         Passed::Events
     }
 
-    fn see_done(&mut self, data: &[u8]) {
-        let data = data.trim_ascii_end();
-        if !data.is_empty() {
-            self.done = data.ends_with(b"[DONE]");
+    fn see(&mut self, events: &[u8]) {
+        const REASON: &[u8] = b"\"finish_reason\":";
+        if !self.finished
+            && let Some(at) = memchr::memmem::rfind(events, REASON)
+        {
+            self.finished = events[at + REASON.len()..].trim_ascii_start().starts_with(b"\"");
         }
+        self.done |= memchr::memmem::find_iter(events, b"[DONE]").any(|at| {
+            let before = events[..at].strip_suffix(b" ").unwrap_or(&events[..at]);
+            let line = before.strip_suffix(b"data:");
+            line.is_some_and(|line| line.last().is_none_or(|byte| is_break(*byte)))
+        });
     }
 }
 
-/// Where an error event in these bytes ends, if there is one.
+/// What an event that was closed for it says of the end of its stream.
+fn ending(last: &[u8]) -> Ending {
+    let mut ending = Ending::Whole;
+    let judged = Events::default().push(last, |message| {
+        let data = message.data.trim_ascii();
+        let is_json = matches!(data.first(), Some(b'{' | b'[')) && data != b"[DONE]";
+        if is_json && serde_json::from_slice::<serde::de::IgnoredAny>(data).is_err() {
+            ending = Ending::Cut;
+        }
+        Ok(())
+    });
+    match First::default().push(last) {
+        Err(_) => Ending::Error,
+        Ok(_) if judged.is_err() => Ending::Cut,
+        Ok(_) => ending,
+    }
+}
+
+/// Where the first error event in these whole events ends, if there is one.
 ///
 /// In text that a model writes the quotes are escaped, so the search below hardly ever finds one.
-fn error_end(partial: &Queue, data: &[u8], completed: Option<usize>) -> Option<usize> {
-    let near_miss = |bytes: &[u8]| {
-        memchr::memmem::find(bytes, b"\"error\"").is_some()
-            || memchr::memmem::find(bytes, b"event: error").is_some()
-    };
-    let mut start = 0;
-    if partial.len() > 0 {
-        start = completed.or_else(|| first_blank_line(data)).unwrap_or(data.len());
-        let pieces = partial.first.iter().chain(&partial.rest);
-        let mut joined: Vec<u8> = pieces.flatten().copied().collect();
-        joined.extend_from_slice(&data[..start]);
-        if near_miss(&joined) && First::default().push(&joined).is_err() {
-            return Some(start);
-        }
-    }
-    if !near_miss(&data[start..]) {
+fn error_end(events: &[u8]) -> Option<usize> {
+    if !may_be_error(events) {
         return None;
     }
-    while let Some(length) = first_blank_line(&data[start..]) {
-        let end = start + length;
-        if First::default().push(&data[start..end]).is_err() {
+    let mut start = 0;
+    while start < events.len() {
+        let end = first_blank_line(&events[start..]).map_or(events.len(), |length| start + length);
+        if First::default().push(&events[start..end]).is_err() {
             return Some(end);
         }
         start = end;
     }
     None
+}
+
+fn may_be_error(bytes: &[u8]) -> bool {
+    let name = |at: usize| bytes[at + b"event:".len()..].trim_ascii_start();
+    memchr::memmem::find(bytes, b"\"error\"").is_some()
+        || memchr::memmem::find_iter(bytes, b"event:").any(|at| name(at).starts_with(b"error"))
 }
 
 fn is_break(byte: u8) -> bool {
@@ -249,14 +334,58 @@ mod tests {
     }
 
     #[test]
-    fn done_is_seen_with_any_framing_and_only_last() {
-        for text in ["data: [DONE]\n\n", "data: x\n\ndata:[DONE]\r\n\r\n", "data: [DONE]"] {
+    fn done_is_seen_with_any_framing_wherever_it_is_cut() {
+        for text in [
+            "data: [DONE]\n\n",
+            "data: x\n\ndata:[DONE]\r\n\r\n",
+            "data: [DONE]",
+            "data: [DONE]\n\n: bye\n\n",
+        ] {
             for cut in 0..=text.len() {
                 let (a, b) = text.as_bytes().split_at(cut);
-                assert!(pass(&[a, b]).2 || cut > text.trim_end().len() - 6, "{text:?} at {cut}");
+                assert!(pass(&[a, b]).2, "{text:?} at {cut}");
+            }
+            let single: Vec<_> = text.as_bytes().chunks(1).collect();
+            assert!(pass(&single).2, "{text:?} byte by byte");
+        }
+        for text in ["data: x[DONE]\n\n", "data: {\"a\":\"[DONE]\"}\n\n", "x: data: [DONE]\n\n"] {
+            assert!(!pass(&[text.as_bytes()]).2, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_stream_that_ends_inside_an_event_is_cut_and_one_without_a_blank_line_is_not() {
+        for (text, ending) in [
+            ("data: {\"a\":1}\n\n", Ending::Whole),
+            ("data: {\"a\":1}\n", Ending::Whole),
+            ("data: {\"a\":1}", Ending::Whole),
+            ("data: [DONE]", Ending::Whole),
+            ("data: plain words", Ending::Whole),
+            (": ping", Ending::Whole),
+            ("data: {\"a\":", Ending::Cut),
+            ("data: 1\n\ndata: {\"choices\":[{\"delta\":{\"con", Ending::Cut),
+            ("data: {\"error\":{\"message\":\"m\"}}", Ending::Error),
+            ("event:error\ndata: {\"message\":\"m\"}", Ending::Error),
+        ] {
+            for cut in 0..=text.len() {
+                let (a, b) = text.as_bytes().split_at(cut);
+                let (mut tail, mut out) = (Tail::default(), Queue::default());
+                tail.push(Bytes::copy_from_slice(a), &mut out);
+                tail.push(Bytes::copy_from_slice(b), &mut out);
+                assert_eq!(tail.finish(&mut out), ending, "{text} cut at {cut}");
+                assert_eq!(drain(&mut out), text.as_bytes());
             }
         }
-        assert!(!pass(&[b"data: [DONE]\n\ndata: more\n\n"]).2);
+    }
+
+    // fault: S4
+    #[test]
+    fn an_event_that_dribbles_in_is_kept_in_few_pieces() {
+        let (mut tail, mut out) = (Tail::default(), Queue::default());
+        for _ in 0..100_000 {
+            tail.push(Bytes::from_static(b"x"), &mut out);
+        }
+        assert_eq!((tail.partial.len(), tail.partial.rest.len()), (100_000, 0));
     }
 
     // fault: U27
@@ -264,10 +393,14 @@ mod tests {
     fn an_error_event_passes_and_nothing_behind_it_does() {
         let text =
             b"data: {\"choices\":[]}\n\ndata: {\"error\": {\"message\":\"m\"}}\n\ndata: [DONE]\n\n";
-        let end = text.len() - b"data: [DONE]\n\n".len();
-        for cut in 0..=text.len() {
-            let (a, b) = text.split_at(cut);
-            assert_eq!(pass(&[a, b]).0, &text[..end], "cut at {cut}");
+        let named =
+            b"event:x\ndata: {}\n\nevent:error\ndata: {\"message\":\"m\"}\n\ndata: [DONE]\n\n";
+        for text in [&text[..], named] {
+            let end = text.len() - b"data: [DONE]\n\n".len();
+            for cut in 0..=text.len() {
+                let (a, b) = text.split_at(cut);
+                assert_eq!(pass(&[a, b]).0, &text[..end], "cut at {cut}");
+            }
         }
         let harmless = b"data: {\"choices\":[{\"delta\":{\"content\":\"\\\"error\\\"\"},\"t\":\"error\"}]}\n\n";
         assert_eq!(pass(&[harmless]).0, harmless);
