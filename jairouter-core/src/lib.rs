@@ -82,6 +82,7 @@
 pub mod backend;
 pub mod balance;
 pub mod body;
+pub mod circuit_breaker;
 #[cfg(feature = "client")]
 pub mod client;
 pub mod endpoint;
@@ -93,6 +94,7 @@ mod peek;
 pub mod refusal;
 pub mod request;
 pub mod router;
+mod sync;
 pub mod translate;
 pub mod upstream;
 
