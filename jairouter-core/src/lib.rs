@@ -82,6 +82,7 @@
 pub mod backend;
 pub mod balance;
 pub mod body;
+pub mod circuit_breaker;
 #[cfg(feature = "client")]
 pub mod client;
 pub mod endpoint;

@@ -11,6 +11,7 @@ mod support {
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 
 use allocation_counter::measure;
 use bytes::{BufMut, Bytes, BytesMut};
@@ -18,6 +19,7 @@ use http::{Request, Response};
 use http_body::Body as HttpBody;
 use http_body_util::Full;
 use jairouter_core::balance::{InFlight, Instance, LeastConnections};
+use jairouter_core::circuit_breaker::{Breaker, CircuitBreakerLayer, Permit, Settings, State};
 use jairouter_core::observe::{Exchange, ObserveLayer};
 use jairouter_core::rate_limit::{
     Limit, PerModel, RateLimitLayer, SlidingWindow, TokenBucket, WarmUp,
@@ -27,6 +29,7 @@ use jairouter_core::translate::{self, Framing, Message, Translate};
 use jairouter_core::upstream::{Upstream, UpstreamBody};
 use jairouter_core::{Body, Error, Gateway, GuardedBody, InferenceRequest, Router, ServiceType};
 use support::lean::{Lean, OpenAi, event, request};
+use tokio::time::Instant;
 use tower::{Layer, Service};
 
 type Answer = Response<GuardedBody<UpstreamBody, InFlight>>;
@@ -145,6 +148,56 @@ fn a_frame_that_passes_through_costs_no_allocation() {
     assert!(counted.count_total <= 3, "two frames that share an event: {counted:?}");
     passed.extend(cut);
     assert_eq!(String::from_utf8(passed).unwrap(), frames.concat());
+}
+
+fn breaker() -> Arc<Breaker> {
+    let settings = Settings::default().with_failure_threshold(2).with_failure_rate(0.5);
+    Arc::new(Breaker::new(settings))
+}
+
+#[test]
+fn a_circuit_breaker_admits_and_judges_without_an_allocation() {
+    let (breaker, now) = (breaker(), Instant::now());
+    let probes_at = now + Duration::from_secs(120);
+    let counted = measure(|| {
+        breaker.admit(now).unwrap().success(now);
+        drop(breaker.admit(now));
+        for _ in 0..2 {
+            breaker.admit(now).unwrap().failure(now);
+        }
+        breaker.admit(now).unwrap_err();
+        drop(breaker.admit(probes_at));
+        for _ in 0..2 {
+            breaker.admit(probes_at).unwrap().success(probes_at);
+        }
+    });
+    assert_eq!((breaker.state(probes_at), breaker.trips()), (State::Closed, 1));
+    assert_eq!(counted.count_total, 0, "{counted:?}");
+    assert_eq!(size_of::<Permit>(), 16, "what a request carries of it");
+}
+
+#[test]
+fn an_exchange_through_a_circuit_breaker_costs_no_allocation_more() {
+    let runtime = timers();
+    let _entered = runtime.enter();
+    let client = Lean::stream(&[&*event("a"), &*event("b"), "data: [DONE]\n\n"]);
+    let mut bare = Upstream::new(OpenAi, "http://a.invalid".parse().unwrap(), client.clone());
+    let mut guarded = CircuitBreakerLayer::new(breaker()).layer(bare.clone());
+    let (mut without, mut with) = (Vec::new(), Vec::new());
+    for _ in 0..4 {
+        let (first, second) = (request(), request());
+        let counted = measure(|| read(finish(bare.call(first)).unwrap()));
+        without.push(counted.count_total);
+        let counted = measure(|| read(finish(guarded.call(second)).unwrap()));
+        with.push(counted.count_total);
+    }
+    // The first ones make what a thread's timers need.
+    assert_eq!(with[1..], without[1..]);
+}
+
+fn read<B: HttpBody<Data = Bytes, Error = Error>>(answer: Response<B>) {
+    let (mut body, mut cx) = (pin!(answer.into_body()), Context::from_waker(Waker::noop()));
+    while !matches!(body.as_mut().poll_frame(&mut cx), Poll::Ready(None)) {}
 }
 
 /// Says each line again, as an event.

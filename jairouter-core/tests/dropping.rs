@@ -18,6 +18,9 @@ use http_body::Body as HttpBody;
 use jairouter_core::balance::{
     Instance, InstanceState, LoadBalance, LoadBalanceLayer, RetryBudget, RoundRobin,
 };
+use jairouter_core::circuit_breaker::{
+    Breaker, CircuitBreaker, CircuitBreakerLayer, Settings, State,
+};
 use jairouter_core::observe::{Observe, ObserveLayer, Observed, Record};
 use jairouter_core::rate_limit::{Concurrency, RateLimitLayer, TokensPerMinute};
 use jairouter_core::router::{EndpointRouter, Group, ModelRouter};
@@ -27,6 +30,7 @@ use jairouter_core::{
 };
 use support::engine::{Engine, Held, JSON, Played, SSE, Script, Step};
 use support::stack::{OpenAi, request, upstream};
+use tokio::time::Instant;
 use tower::{Layer, ServiceExt};
 
 /// More than any exchange here takes.
@@ -94,6 +98,8 @@ fn ways() -> Vec<(&'static str, Vec<Script>)> {
 struct House {
     engine: Engine,
     states: Vec<Arc<InstanceState>>,
+    /// Half-open, with one probe.
+    breaker: Arc<Breaker>,
     /// Stories that have begun, and the ends of those that are over.
     begun: Arc<AtomicUsize>,
     ends: Arc<Mutex<Vec<End>>>,
@@ -109,6 +115,7 @@ impl House {
         Self {
             engine: Engine::new(scripts.into_iter().map(Script::hesitant)),
             states: ["a", "b", "c"].map(|id| Arc::new(InstanceState::new(id))).into(),
+            breaker: half_open(),
             begun: Arc::default(),
             ends: Arc::default(),
             callers: Arc::default(),
@@ -117,12 +124,20 @@ impl House {
     }
 
     fn instances(&self) -> Vec<Instance<One>> {
-        let one = |state| Instance::with_state(state, upstream(&self.engine, Timeouts::default()));
+        let one = |state| Instance::with_state(state, self.upstream());
         self.states.iter().cloned().map(one).collect()
     }
 
     fn balanced(&self) -> LoadBalance<One> {
         LoadBalanceLayer::new(RoundRobin::new()).layer(self.instances())
+    }
+
+    fn guarded<S>(&self, inner: S) -> CircuitBreaker<S> {
+        CircuitBreakerLayer::new(Arc::clone(&self.breaker)).layer(inner)
+    }
+
+    fn upstream(&self) -> One {
+        upstream(&self.engine, Timeouts::default())
     }
 
     fn router(&self) -> Router<OpenAi, Engine> {
@@ -150,14 +165,28 @@ impl House {
     fn held(&self) -> Vec<(&'static str, usize)> {
         let in_flight = self.states.iter().map(|state| state.in_flight() as usize).sum();
         let told = self.ends.lock().unwrap().len();
+        let now = Instant::now();
+        let half_open = self.breaker.state(now) == State::HalfOpen;
+        let no_probe_left = half_open && self.breaker.would_refuse(now).is_some();
         vec![
             ("the engine's exchanges", self.engine.live()),
             ("counts of requests in flight", in_flight),
+            ("probes not given back", usize::from(no_probe_left)),
             ("stories not told to their end", self.begun.load(Ordering::Relaxed) - told),
             ("bodies of callers", self.callers.load(Ordering::Relaxed)),
             ("places among those that run", self.running.running() as usize),
         ]
     }
+}
+
+/// A breaker that has been open, and has one probe to give.
+fn half_open() -> Arc<Breaker> {
+    let settings = Settings::default().with_failure_threshold(1).with_success_threshold(1);
+    let (breaker, now) = (Arc::new(Breaker::new(settings)), Instant::now());
+    breaker.admit(now).unwrap().failure(now);
+    breaker.probe_soon(now);
+    assert_eq!(breaker.state(now), State::HalfOpen);
+    breaker
 }
 
 /// Notes how each story ends.
@@ -190,9 +219,17 @@ impl BodyGuard for Story {
 type Exchange = fn(&House, usize) -> bool;
 
 /// Every service whose futures and bodies are public, alone and in the stack.
-const SERVICES: [(&str, Exchange); 8] = [
-    ("upstream", |house, polls| {
-        polled(upstream(&house.engine, Timeouts::default()).oneshot(request()), polls)
+const SERVICES: [(&str, Exchange); 11] = [
+    ("upstream", |house, polls| polled(house.upstream().oneshot(request()), polls)),
+    ("circuit breaker around an upstream", |house, polls| {
+        polled(house.guarded(house.upstream()).oneshot(request()), polls)
+    }),
+    ("circuit breaker around a balancer", |house, polls| {
+        polled(house.guarded(house.balanced()).oneshot(request()), polls)
+    }),
+    ("circuit breakers below a balancer", |house, polls| {
+        let one = |inner: &One| house.guarded(inner.clone());
+        polled(house.balanced().map(one).oneshot(request()), polls)
     }),
     ("load balance", |house, polls| polled(house.balanced().oneshot(request()), polls)),
     ("model router", |house, polls| {
