@@ -84,6 +84,7 @@ pub mod balance;
 pub mod body;
 #[cfg(feature = "client")]
 pub mod client;
+mod context_length;
 pub mod endpoint;
 pub mod envelope;
 pub mod error;
