@@ -18,6 +18,7 @@ use http_body::Body as HttpBody;
 use jairouter_core::balance::{
     Instance, InstanceState, LoadBalance, LoadBalanceLayer, RetryBudget, RoundRobin,
 };
+use jairouter_core::fallback::{Cache, CannedAnswer, Fallback, FallbackLayer, ModelChain};
 use jairouter_core::observe::{Observe, ObserveLayer, Observed, Record};
 use jairouter_core::router::{EndpointRouter, Group, ModelRouter};
 use jairouter_core::upstream::Timeouts;
@@ -98,6 +99,8 @@ struct House {
     ends: Arc<Mutex<Vec<End>>>,
     /// Bodies of callers that are still read.
     callers: Arc<AtomicUsize>,
+    /// Last good answers.
+    cache: Cache,
 }
 
 type One = Upstream<OpenAi, Engine>;
@@ -110,6 +113,7 @@ impl House {
             begun: Arc::default(),
             ends: Arc::default(),
             callers: Arc::default(),
+            cache: Cache::builder().any(true).build(),
         }
     }
 
@@ -126,6 +130,16 @@ impl House {
         let group = Group::new(RoundRobin::new());
         let group = self.instances().into_iter().fold(group, |group, one| group.instance("m", one));
         Router::builder().service(ServiceType::Chat, group).build()
+    }
+
+    /// Asks for `m`, then for `n`, then a memory.
+    fn fallback(&self) -> Fallback<ModelRouter<LoadBalance<One>>> {
+        let models = ["m", "n"].map(|model| (model.into(), self.balanced()));
+        FallbackLayer::new()
+            .models(ModelChain::new(["n"]))
+            .cache(self.cache.clone())
+            .answer(CannedAnswer::text("later"))
+            .layer(ModelRouter::new(models))
     }
 
     fn observed<S>(&self, inner: S) -> Observed<Stories, S> {
@@ -186,7 +200,7 @@ impl BodyGuard for Story {
 type Exchange = fn(&House, usize) -> bool;
 
 /// Every service whose futures and bodies are public, alone and in the stack.
-const SERVICES: [(&str, Exchange); 7] = [
+const SERVICES: [(&str, Exchange); 8] = [
     ("upstream", |house, polls| {
         polled(upstream(&house.engine, Timeouts::default()).oneshot(request()), polls)
     }),
@@ -198,12 +212,22 @@ const SERVICES: [(&str, Exchange); 7] = [
         let services = [(ServiceType::Chat, house.balanced())];
         polled(EndpointRouter::new(services).oneshot(request()), polls)
     }),
+    ("fallback", |house, polls| {
+        let caller = request().with_client(Some([10, 0, 0, 1].into()));
+        polled(house.fallback().oneshot(caller), polls)
+    }),
     ("router", |house, polls| polled(house.router().oneshot(request()), polls)),
     ("observed", |house, polls| polled(house.observed(house.balanced()).oneshot(request()), polls)),
     ("gateway", |house, polls| {
         polled(Gateway::new(house.observed(house.router())).oneshot(house.http()), polls)
     }),
 ];
+
+/// Whether the answer of the model that was asked for comes to a good end this way.
+fn is_good(way: &str) -> bool {
+    ["a stream", "a JSON answer", "a refusal and another", "no connection"].contains(&way)
+        || way == "a break before content"
+}
 
 #[test]
 fn wherever_an_exchange_is_dropped_everything_it_held_is_given_back() {
@@ -218,6 +242,8 @@ fn wherever_an_exchange_is_dropped_everything_it_held_is_given_back() {
                 for (what, count) in house.held() {
                     assert_eq!(count, 0, "{what}, after {polls} polls of {service} with {way}");
                 }
+                let kept = usize::from(over && service == "fallback" && is_good(way));
+                assert_eq!(house.cache.len(), kept, "{polls} polls of {service} with {way}");
                 if over {
                     break;
                 }
