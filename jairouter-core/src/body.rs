@@ -1,6 +1,7 @@
 //! The two bodies of the house: [`Body`], what an instance answers, and [`GuardedBody`], a body with
 //! someone waiting for its end.
 
+use std::any::Any;
 use std::fmt;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -31,12 +32,18 @@ impl Body {
         Self(Repr::Full(None))
     }
 
-    /// Any body. Boxed once; the `From` impls are cheaper where one fits.
+    /// Any body. Boxed once, and one that is a `Body` already not again; the `From` impls are
+    /// cheaper where one fits.
     pub fn new<B>(body: B) -> Self
     where
         B: HttpBody<Data = Bytes> + Send + 'static,
         B::Error: Into<BoxError>,
     {
+        let mut body = Some(body);
+        if let Some(own) = (&mut body as &mut dyn Any).downcast_mut::<Option<Self>>() {
+            return own.take().unwrap_or_default();
+        }
+        let Some(body) = body else { return Self::empty() };
         let body = body.map_err(|error| match error.into().downcast::<Error>() {
             Ok(own) => *own,
             Err(other) => Error::new(Kind::Broken, "the answer broke off").with_source(other),
@@ -144,8 +151,8 @@ pub enum End {
 ///
 /// A guard that is dropped without having been told an end must do what [`End::Abandoned`] asks.
 pub trait BodyGuard {
-    /// A frame with these bytes passed.
-    fn data(&mut self, data: &[u8]) {
+    /// A frame with this data passed. Keeping it costs a reference count, and the buffer it is in.
+    fn data(&mut self, data: &Bytes) {
         let _ = data;
     }
 
@@ -246,7 +253,7 @@ mod tests {
     struct Told(Rc<RefCell<(usize, Vec<End>)>>);
 
     impl BodyGuard for Told {
-        fn data(&mut self, data: &[u8]) {
+        fn data(&mut self, data: &Bytes) {
             self.0.borrow_mut().0 += data.len();
         }
         fn end(self, end: End) {
@@ -262,6 +269,14 @@ mod tests {
             Err(kind) => Err(Error::new(kind, "test")),
         });
         StreamBody::new(futures::stream::iter(frames))
+    }
+
+    #[test]
+    fn a_body_is_boxed_once_however_often_it_is_erased() {
+        let full = Body::new(Body::from("abc"));
+        assert!(matches!(full.0, Repr::Full(Some(_))), "as it was");
+        let boxed = Body::new(Body::new(frames(vec![Ok(b"ab")])));
+        assert_eq!(block_on(boxed.collect()).unwrap().to_bytes(), "ab");
     }
 
     #[test]

@@ -138,6 +138,26 @@ impl Kind {
         )
     }
 
+    /// Whether a fallback may answer instead, as long as nothing has reached the caller: every
+    /// instance there is cannot, and the caller is not why.
+    ///
+    /// What is the caller's to mend stays the caller's, as does a defect of ours. A model that is
+    /// missing is a mistake of somebody's too, and only a fallback that is told to stands in for it.
+    pub const fn may_fall_back(self) -> bool {
+        matches!(
+            self,
+            Self::Busy
+                | Self::BreakerOpen
+                | Self::NoInstance
+                | Self::Overloaded
+                | Self::Unreachable
+                | Self::Broken
+                | Self::Timeout
+                | Self::Failed
+                | Self::UpstreamAuth
+        )
+    }
+
     /// Whether this is evidence that the instance is unwell. Busy is not broken, a wrong key or a
     /// missing model is a mistake of configuration, and a bad request says nothing of the instance.
     pub const fn blames_instance(self) -> bool {
@@ -364,6 +384,39 @@ mod tests {
         assert_eq!(Error::from(boxed).kind(), Kind::Busy);
         let foreign: BoxError = "socket".into();
         assert_eq!(Error::from(foreign).kind(), Kind::Broken);
+    }
+
+    #[test]
+    fn only_what_no_instance_can_do_now_falls_back() {
+        let table = [
+            (Kind::Invalid, false),
+            (Kind::Unsupported, false),
+            (Kind::TooLarge, false),
+            (Kind::SlowRequest, false),
+            (Kind::NoEndpoint, false),
+            (Kind::BadMethod, false),
+            (Kind::BadMediaType, false),
+            (Kind::NoModel, false),
+            (Kind::Unauthorized, false),
+            (Kind::Forbidden, false),
+            (Kind::RateLimited, false),
+            (Kind::Busy, true),
+            (Kind::BreakerOpen, true),
+            (Kind::NoInstance, true),
+            (Kind::Overloaded, true),
+            (Kind::Unreachable, true),
+            (Kind::Broken, true),
+            (Kind::Stalled, false),
+            (Kind::Timeout, true),
+            (Kind::Failed, true),
+            (Kind::UpstreamAuth, true),
+            (Kind::ModelAbsent, false),
+            (Kind::Rejected, false),
+            (Kind::Internal, false),
+        ];
+        for (kind, falls_back) in table {
+            assert_eq!(kind.may_fall_back(), falls_back, "{kind:?}");
+        }
     }
 
     #[test]

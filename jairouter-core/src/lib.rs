@@ -16,17 +16,18 @@
 //!  Gateway          parse once, answer always            [gateway]
 //!   Observe         the story as the caller saw it       [observe]
 //!    EndpointRouter   endpoint → service                 [router]
-//!     ModelRouter       model → its instances
-//!      LoadBalance        select, count, fail over       [balance]
-//!       Upstream            encode → send → decode       [upstream]
-//!        │   └─ Backend       how a framework speaks     [backend]
+//!     Fallback          what answers when none can       [fallback]
+//!      ModelRouter       model → its instances
+//!       LoadBalance        select, count, fail over      [balance]
+//!        Upstream            encode → send → decode      [upstream]
+//!         │   └─ Backend       how a framework speaks    [backend]
 //!      a client: Service<http::Request<Full<Bytes>>>     [client], or yours
 //!      │
 //! an inference engine
 //! ```
 //!
-//! [`Router`] is the middle of that picture ready made; each part also works alone, around any
-//! service of that shape, and a layer of your own fits between any two of them.
+//! [`Router`] is the middle of that picture ready made, without a fallback; each part also works
+//! alone, around any service of that shape, and a layer of your own fits between any two of them.
 //!
 //! Four ideas carry it:
 //!
@@ -85,9 +86,11 @@ pub mod body;
 pub mod circuit_breaker;
 #[cfg(feature = "client")]
 pub mod client;
+mod context_length;
 pub mod endpoint;
 pub mod envelope;
 pub mod error;
+pub mod fallback;
 pub mod gateway;
 pub mod observe;
 mod peek;

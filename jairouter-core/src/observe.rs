@@ -140,7 +140,7 @@ impl<F: Fn(&Exchange)> Record for Recording<F> {
 }
 
 impl<F: Fn(&Exchange)> BodyGuard for Recording<F> {
-    fn data(&mut self, data: &[u8]) {
+    fn data(&mut self, data: &Bytes) {
         self.exchange.bytes += data.len() as u64;
     }
 

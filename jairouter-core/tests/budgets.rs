@@ -20,6 +20,7 @@ use http_body::Body as HttpBody;
 use http_body_util::Full;
 use jairouter_core::balance::{InFlight, Instance, LeastConnections};
 use jairouter_core::circuit_breaker::{Breaker, CircuitBreakerLayer, Permit, Settings, State};
+use jairouter_core::fallback::{CannedAnswer, FallbackLayer, ModelChain};
 use jairouter_core::observe::{Exchange, ObserveLayer};
 use jairouter_core::rate_limit::{
     Limit, PerModel, RateLimitLayer, SlidingWindow, TokenBucket, WarmUp,
@@ -99,6 +100,38 @@ fn a_request_costs_at_most_six_allocations_to_its_head() {
             assert!(counted.count_total <= 6, "request {nth}: {counted:?}");
         }
     }
+}
+
+fn fallback() -> FallbackLayer {
+    let chain = ModelChain::new(["a", "b"]).on_context_length(true);
+    FallbackLayer::new().models(chain).answer(CannedAnswer::text("later"))
+}
+
+#[test]
+fn a_fallback_that_is_not_needed_costs_the_allocation_of_one_body() {
+    let runtime = timers();
+    let _entered = runtime.enter();
+    for client in [Lean::stream(&[&*event("a"), "data: [DONE]\n\n"]), Lean::json()] {
+        let mut plain = warm(&client);
+        let mut guarded = fallback().layer(warm(&client));
+        for nth in 0..3 {
+            let (first, second) = (request(), request());
+            let without = measure(|| drop(ask(&mut plain, first))).count_total;
+            let with = measure(|| drop(finish(guarded.call(second)).unwrap())).count_total;
+            assert!(with <= without + 1, "request {nth}: {with} instead of {without}");
+        }
+    }
+}
+
+#[test]
+fn a_body_that_needs_no_box_gets_none() {
+    let full = tower::service_fn(async |_: InferenceRequest| {
+        Ok::<_, Error>(Response::new(Body::from("{}")))
+    });
+    let mut guarded = fallback().layer(full);
+    let request = request();
+    let counted = measure(|| drop(finish(guarded.call(request)).unwrap()));
+    assert_eq!(counted.count_total, 0, "{counted:?}");
 }
 
 #[test]
@@ -237,13 +270,16 @@ fn a_frame_that_is_translated_costs_at_most_three_allocations() {
 #[test]
 fn what_waits_for_an_answer_is_at_most_512_bytes() {
     let log = ObserveLayer::new((|_| {}) as fn(&Exchange));
-    let observed = log.layer(router(&Lean::json()));
+    let observed = log.layer(fallback().layer(router(&Lean::json())));
     let http = Request::post("/v1/chat/completions").body(Full::<Bytes>::default()).unwrap();
     let mut gateway = Gateway::new(observed);
     let whole = size_of_val(&gateway.call(http));
     assert!(whole <= 512, "the gateway's future: {whole} bytes");
     let stack = size_of_val(&router(&Lean::json()).call(request()));
     assert!(stack <= 384, "the router's future: {stack} bytes");
+    let mut guarded = fallback().layer(router(&Lean::json()));
+    let guarded = size_of_val(&guarded.call(request()));
+    assert!(guarded <= stack + 64, "the fallback's future: {guarded} bytes around {stack}");
 }
 
 #[test]

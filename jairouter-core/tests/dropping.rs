@@ -21,6 +21,7 @@ use jairouter_core::balance::{
 use jairouter_core::circuit_breaker::{
     Breaker, CircuitBreaker, CircuitBreakerLayer, Settings, State,
 };
+use jairouter_core::fallback::{Cache, CannedAnswer, Fallback, FallbackLayer, ModelChain};
 use jairouter_core::observe::{Observe, ObserveLayer, Observed, Record};
 use jairouter_core::rate_limit::{Concurrency, RateLimitLayer, TokensPerMinute};
 use jairouter_core::router::{EndpointRouter, Group, ModelRouter};
@@ -106,6 +107,8 @@ struct House {
     /// Bodies of callers that are still read.
     callers: Arc<AtomicUsize>,
     running: Arc<Concurrency>,
+    /// Last good answers.
+    cache: Cache,
 }
 
 type One = Upstream<OpenAi, Engine>;
@@ -120,6 +123,7 @@ impl House {
             ends: Arc::default(),
             callers: Arc::default(),
             running: Arc::new(Concurrency::new(1)),
+            cache: Cache::builder().any(true).build(),
         }
     }
 
@@ -144,6 +148,16 @@ impl House {
         let group = Group::new(RoundRobin::new());
         let group = self.instances().into_iter().fold(group, |group, one| group.instance("m", one));
         Router::builder().service(ServiceType::Chat, group).build()
+    }
+
+    /// Asks for `m`, then for `n`, then a memory.
+    fn fallback(&self) -> Fallback<ModelRouter<LoadBalance<One>>> {
+        let models = ["m", "n"].map(|model| (model.into(), self.balanced()));
+        FallbackLayer::new()
+            .models(ModelChain::new(["n"]))
+            .cache(self.cache.clone())
+            .answer(CannedAnswer::text("later"))
+            .layer(ModelRouter::new(models))
     }
 
     fn observed<S>(&self, inner: S) -> Observed<Stories, S> {
@@ -219,7 +233,7 @@ impl BodyGuard for Story {
 type Exchange = fn(&House, usize) -> bool;
 
 /// Every service whose futures and bodies are public, alone and in the stack.
-const SERVICES: [(&str, Exchange); 11] = [
+const SERVICES: [(&str, Exchange); 12] = [
     ("upstream", |house, polls| polled(house.upstream().oneshot(request()), polls)),
     ("circuit breaker around an upstream", |house, polls| {
         polled(house.guarded(house.upstream()).oneshot(request()), polls)
@@ -239,6 +253,10 @@ const SERVICES: [(&str, Exchange); 11] = [
         let services = [(ServiceType::Chat, house.balanced())];
         polled(EndpointRouter::new(services).oneshot(request()), polls)
     }),
+    ("fallback", |house, polls| {
+        let caller = request().with_client(Some([10, 0, 0, 1].into()));
+        polled(house.fallback().oneshot(caller), polls)
+    }),
     ("router", |house, polls| polled(house.router().oneshot(request()), polls)),
     ("observed", |house, polls| polled(house.observed(house.balanced()).oneshot(request()), polls)),
     ("rate limit", |house, polls| {
@@ -250,6 +268,12 @@ const SERVICES: [(&str, Exchange); 11] = [
         polled(Gateway::new(house.observed(house.router())).oneshot(house.http()), polls)
     }),
 ];
+
+/// Whether the answer of the model that was asked for comes to a good end this way.
+fn is_good(way: &str) -> bool {
+    ["a stream", "a JSON answer", "a refusal and another", "no connection"].contains(&way)
+        || way == "a break before content"
+}
 
 #[test]
 fn wherever_an_exchange_is_dropped_everything_it_held_is_given_back() {
@@ -264,6 +288,8 @@ fn wherever_an_exchange_is_dropped_everything_it_held_is_given_back() {
                 for (what, count) in house.held() {
                     assert_eq!(count, 0, "{what}, after {polls} polls of {service} with {way}");
                 }
+                let kept = usize::from(over && service == "fallback" && is_good(way));
+                assert_eq!(house.cache.len(), kept, "{polls} polls of {service} with {way}");
                 if over {
                     break;
                 }

@@ -1,6 +1,7 @@
 use std::mem;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use tokio::time::Instant;
 
 use super::breaker::Breaker;
@@ -123,8 +124,8 @@ impl Verdict {
 }
 
 impl BodyGuard for Permit {
-    fn data(&mut self, len: usize) {
-        if len > 0 && self.stage == Stage::Waiting {
+    fn data(&mut self, data: &Bytes) {
+        if !data.is_empty() && self.stage == Stage::Waiting {
             self.answered(Instant::now());
         }
     }

@@ -3,6 +3,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use tokio::time::Instant;
 
 use crate::body::{BodyGuard, End};
@@ -96,7 +97,7 @@ pub enum Unit {
 /// Dropping it says that the caller left.
 pub trait Hold: Send {
     /// A frame of the body passed.
-    fn data(&mut self, data: &[u8]) {
+    fn data(&mut self, data: &Bytes) {
         let _ = data;
     }
 
@@ -176,7 +177,7 @@ impl Grant {
 }
 
 impl BodyGuard for Grant {
-    fn data(&mut self, data: &[u8]) {
+    fn data(&mut self, data: &Bytes) {
         match &mut self.held {
             Held::Nothing => {}
             Held::One(one) => one.data(data),

@@ -3,6 +3,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use tokio::time::Instant;
 
 use super::algorithm::{Algorithm, FRESH, Word};
@@ -166,7 +167,7 @@ impl Settlement {
 }
 
 impl Hold for Settlement {
-    fn data(&mut self, data: &[u8]) {
+    fn data(&mut self, data: &Bytes) {
         self.meter.data(data);
     }
 

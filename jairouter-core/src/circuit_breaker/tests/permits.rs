@@ -74,7 +74,7 @@ async fn a_request_counts_once() {
         let mut permit = admit(&breaker);
         permit.settle_by(verdict, now());
         permit.answered(now());
-        permit.data(1);
+        permit.data(&"x".into());
         permit.end(End::Broken(Kind::Broken));
     }
     admit(&breaker).failure(now());

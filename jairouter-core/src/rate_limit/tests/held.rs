@@ -57,11 +57,11 @@ async fn tokens_are_reserved_by_estimate_and_settled_by_what_was_used() {
     let reserved = 1000 - remaining(&limit, now);
     assert!((256..300).contains(&reserved), "{reserved}");
     let mut grant = grant;
-    grant.data(answer(100).as_bytes());
+    grant.data(&answer(100).into());
     grant.end(End::Complete);
     assert_eq!(remaining(&limit, now), 900);
     let mut grant = limit.acquire(&request(), now).unwrap();
-    grant.data(answer(1500).as_bytes());
+    grant.data(&answer(1500).into());
     grant.end(End::Complete);
     assert_eq!(remaining(&limit, now), 0);
     let refusal = limit.check(&request(), now).unwrap_err();
@@ -77,7 +77,7 @@ async fn leaving_early_is_no_free_ride_and_a_failed_request_costs_nothing() {
     let (limit, now) = (TokensPerMinute::new(1000), Instant::now());
     let mut grant = limit.acquire(&request(), now).unwrap();
     for _ in 0..50 {
-        grant.data(b"data: {\"choices\":[{\"delta\":{\"content\":\"x\"}}]}\n\n");
+        grant.data(&"data: {\"choices\":[{\"delta\":{\"content\":\"x\"}}]}\n\n".into());
     }
     grant.end(End::Abandoned);
     let left = remaining(&limit, now);
@@ -97,7 +97,7 @@ async fn leaving_early_is_no_free_ride_and_a_failed_request_costs_nothing() {
 async fn a_request_larger_than_the_whole_limit_passes_alone_and_is_paid_for() {
     let (limit, now) = (TokensPerMinute::new(100), Instant::now());
     let mut grant = limit.acquire(&request(), now).unwrap();
-    grant.data(answer(400).as_bytes());
+    grant.data(&answer(400).into());
     grant.end(End::Complete);
     let wait = limit.check(&request(), now).unwrap_err().retry_after;
     assert_eq!(wait.as_secs(), 240, "the debt of 300, and a full limit again");
