@@ -160,6 +160,21 @@ pub trait BodyGuard {
     fn end(self, end: End);
 }
 
+/// Nobody waits, or this one does.
+impl<G: BodyGuard> BodyGuard for Option<G> {
+    fn data(&mut self, data: &Bytes) {
+        if let Some(guard) = self {
+            guard.data(data);
+        }
+    }
+
+    fn end(self, end: End) {
+        if let Some(guard) = self {
+            guard.end(end);
+        }
+    }
+}
+
 pin_project! {
     /// A body with someone waiting for its end: the only body wrapper of the layers.
     ///

@@ -2,11 +2,14 @@
 
 use bytes::{BufMut, Bytes, BytesMut};
 use http::header::CONTENT_TYPE;
-use http::{HeaderValue, Response, StatusCode};
+use http::{HeaderName, HeaderValue, Response, StatusCode};
 use serde::Serialize;
 
-use crate::error::{Error, Kind};
+use crate::error::{Attempt, Error, Kind};
 use crate::rate_limit;
+
+/// Tells the official SDKs whether to ask again.
+const SHOULD_RETRY: HeaderName = HeaderName::from_static("x-should-retry");
 
 #[derive(Serialize)]
 struct Envelope<'a> {
@@ -20,6 +23,23 @@ struct Fields<'a> {
     r#type: &'a str,
     param: Option<&'a str>,
     code: Option<&'a str>,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    attempts: &'a [Attempted<'a>],
+}
+
+/// One of `error.attempts`.
+#[derive(Serialize)]
+struct Attempted<'a> {
+    instance: &'a str,
+    error: &'a str,
+    milliseconds: u64,
+}
+
+impl<'a> Attempted<'a> {
+    fn of(attempt: &'a Attempt) -> Self {
+        let milliseconds = attempt.took.as_millis() as u64;
+        Self { instance: &attempt.instance, error: attempt.kind.code(), milliseconds }
+    }
 }
 
 /// `{"error":{"message":…,"type":…,"param":…,"code":…}}` for this error, or the instance's own
@@ -27,7 +47,11 @@ struct Fields<'a> {
 pub fn body(error: &Error) -> Bytes {
     match error.answer() {
         Some(envelope) => envelope.clone(),
-        None => write(error.message(), type_of(error), error.param(), Some(error.code())),
+        None => {
+            let attempts: Vec<_> = error.told_attempts().iter().map(Attempted::of).collect();
+            let code = Some(error.code());
+            envelope(error.message(), type_of(error), error.param(), code, &attempts)
+        }
     }
 }
 
@@ -39,6 +63,10 @@ pub fn response(error: &Error) -> Response<Bytes> {
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     if let Some(after) = error.retry_after() {
         rate_limit::retry_after_headers(headers, after);
+    }
+    // The official SDKs would ask as often again for each of their own retries.
+    if error.attempts().len() > 1 && error.kind().blames_instance() {
+        headers.insert(SHOULD_RETRY, HeaderValue::from_static("false"));
     }
     if let Some(quota) = error.quota() {
         rate_limit::quota_headers(headers, quota);
@@ -59,7 +87,17 @@ pub fn event(error: &Error) -> Bytes {
 
 /// Writes an envelope from its parts.
 pub(crate) fn write(message: &str, r#type: &str, param: Option<&str>, code: Option<&str>) -> Bytes {
-    let envelope = Envelope { error: Fields { message, r#type, param, code } };
+    envelope(message, r#type, param, code, &[])
+}
+
+fn envelope(
+    message: &str,
+    r#type: &str,
+    param: Option<&str>,
+    code: Option<&str>,
+    attempts: &[Attempted<'_>],
+) -> Bytes {
+    let envelope = Envelope { error: Fields { message, r#type, param, code, attempts } };
     // Writing strings to memory cannot fail.
     serde_json::to_vec(&envelope).map(Bytes::from).unwrap_or_default()
 }

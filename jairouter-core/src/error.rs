@@ -181,6 +181,25 @@ impl Kind {
     }
 }
 
+/// One instance that was asked in vain.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Attempt {
+    /// What the instance is called.
+    pub instance: Box<str>,
+    /// What went wrong.
+    pub kind: Kind,
+    /// How long it took.
+    pub took: Duration,
+}
+
+impl Attempt {
+    /// This instance failed in this way after this long.
+    pub fn new(instance: impl Into<Box<str>>, kind: Kind, took: Duration) -> Self {
+        Self { instance: instance.into(), kind, took }
+    }
+}
+
 /// A failure: a [`Kind`], and what the caller is told.
 ///
 /// One pointer wide, so that a `Result` of it is cheap to pass through every layer.
@@ -194,6 +213,8 @@ struct Inner {
     param: Option<&'static str>,
     retry_after: Option<Duration>,
     quota: Option<Quota>,
+    attempts: Vec<Attempt>,
+    attempts_told: bool,
     answer: Option<Bytes>,
     stale: bool,
     unsent: bool,
@@ -212,6 +233,8 @@ impl Error {
             param: None,
             retry_after: None,
             quota: None,
+            attempts: Vec::new(),
+            attempts_told: false,
             answer: None,
             stale: false,
             unsent: false,
@@ -246,6 +269,13 @@ impl Error {
     /// The limit that was exceeded, for the `x-ratelimit-*` headers.
     pub fn with_quota(mut self, quota: Quota) -> Self {
         self.0.quota = Some(quota);
+        self
+    }
+
+    /// The instances that were asked in vain, for the log; and if `told`, for the caller.
+    pub fn with_attempts(mut self, attempts: Vec<Attempt>, told: bool) -> Self {
+        self.0.attempts = attempts;
+        self.0.attempts_told = told;
         self
     }
 
@@ -315,6 +345,16 @@ impl Error {
         self.0.quota
     }
 
+    /// The instances that were asked in vain, in order.
+    pub fn attempts(&self) -> &[Attempt] {
+        &self.0.attempts
+    }
+
+    /// The same, if the caller is to be told.
+    pub(crate) fn told_attempts(&self) -> &[Attempt] {
+        if self.0.attempts_told { &self.0.attempts } else { &[] }
+    }
+
     /// See [`Error::stale`].
     pub fn is_stale(&self) -> bool {
         self.0.stale
@@ -333,6 +373,7 @@ impl fmt::Debug for Error {
             .field("status", &self.status().as_u16())
             .field("code", &self.code())
             .field("message", &self.0.message)
+            .field("attempts", &self.0.attempts)
             .field("source", &self.0.source)
             .finish_non_exhaustive()
     }

@@ -105,7 +105,7 @@ pub mod upstream;
 pub use backend::{Backend, Route};
 pub use body::{Body, BodyGuard, End, GuardedBody};
 pub use endpoint::{Endpoint, ServiceType};
-pub use error::{BoxError, Error, Kind};
+pub use error::{Attempt, BoxError, Error, Kind};
 pub use gateway::Gateway;
 pub use request::{InferenceRequest, Model};
 pub use router::Router;

@@ -158,6 +158,13 @@ impl fmt::Debug for InferenceRequest {
 #[derive(Clone, PartialEq, Eq)]
 pub struct Model(Bytes);
 
+impl Model {
+    /// The same bytes, shared.
+    pub(crate) fn shared(&self) -> Bytes {
+        self.0.clone()
+    }
+}
+
 impl Deref for Model {
     type Target = str;
 

@@ -7,10 +7,11 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{HeaderMap, Response, response};
 use http_body_util::BodyExt;
-use jairouter_core::balance::{InFlight, Instance, InstanceState, RoundRobin, Strategy};
+use jairouter_core::balance::{Instance, InstanceState, RoundRobin, Strategy};
 use jairouter_core::client::HttpClient;
+use jairouter_core::rate_limit::Grant;
 use jairouter_core::router::Group;
-use jairouter_core::upstream::{Target, Timeouts, UpstreamBody};
+use jairouter_core::upstream::{Target, Timeouts};
 use jairouter_core::{
     Endpoint, Error, GuardedBody, InferenceRequest, Router, ServiceType, Upstream,
 };
@@ -20,7 +21,7 @@ use tower::ServiceExt;
 use crate::chat;
 
 /// The body of an answer of the stack's.
-pub type Body = GuardedBody<UpstreamBody, InFlight>;
+pub type Body = GuardedBody<jairouter_core::Body, Grant>;
 
 /// A router with one chat model `m`, whose instances are called `0`, `1` and so on.
 #[derive(Clone)]

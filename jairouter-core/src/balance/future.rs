@@ -1,9 +1,8 @@
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
 
-use http::{HeaderName, Response};
+use http::Response;
 use http_body::Body as HttpBody;
 use pin_project_lite::pin_project;
 use tokio::time::Instant;
@@ -11,21 +10,14 @@ use tower::Service;
 use tower::util::Oneshot;
 
 use super::budget::Permit;
+use super::failure::{Failure, Failures};
+use super::headers;
 use super::service::Pool;
-use super::state::{InFlight, InstanceState};
+use super::state::InFlight;
 use super::tried::Tried;
 use crate::body::GuardedBody;
-use crate::error::{Error, Kind};
+use crate::error::Error;
 use crate::request::InferenceRequest;
-
-/// Tells which instance answered.
-const INSTANCE: HeaderName = HeaderName::from_static("x-jairouter-instance");
-
-/// How long an instance rests that refused a connection or broke one off.
-const AFTER_A_BREAK: Duration = Duration::from_secs(1);
-
-/// How long an instance rests that refuses our key: no request of ours will change its mind.
-const AFTER_A_REFUSAL: Duration = Duration::from_secs(10);
 
 pin_project! {
     /// Future of [`LoadBalance`](super::LoadBalance).
@@ -39,12 +31,11 @@ pin_project! {
         // Let go at the commit point: nobody will be asked again.
         request: Option<InferenceRequest>,
         tried: Tried,
+        failures: Failures,
         in_flight: Option<InFlight>,
         retry: Option<Permit>,
         // When the attempt that runs was sent.
         sent: Instant,
-        // What the caller is told rather than that the others are gone.
-        busy: Option<Error>,
         #[pin]
         attempt: Attempt<S>,
     }
@@ -67,10 +58,10 @@ impl<S: Service<InferenceRequest>> ResponseFuture<S> {
             pool,
             request: Some(request),
             tried: Tried::default(),
+            failures: Failures::default(),
             in_flight: None,
             retry: None,
             sent: Instant::now(),
-            busy: None,
             attempt: Attempt::None,
         }
     }
@@ -96,7 +87,7 @@ where
                         this.pool.pick(request, this.tried, *this.sent)
                     else {
                         this.request.take();
-                        return Poll::Ready(Err(this.pool.none_left()));
+                        return Poll::Ready(Err(this.pool.none_left(*this.sent)));
                     };
                     *this.in_flight = Some(in_flight);
                     let response = Oneshot::new(service, request.clone());
@@ -104,43 +95,43 @@ where
                     continue;
                 }
             };
-            let instance = this.in_flight.as_ref().map(|in_flight| &**in_flight.instance());
-            let next = match (failure(&outcome), instance) {
-                (Some(failure), Some(instance)) if failure.kind.may_fail_over() => {
-                    let is_free = failure.eject(instance, *this.sent);
-                    next(this.pool, request, this.tried, is_free, this.retry.take())
-                }
-                _ => None,
-            };
-            if let Some(Next { service, in_flight, retry }) = next {
-                if let Err(error) = outcome
-                    && error.kind() == Kind::Busy
+            let guard = this.in_flight.take().expect("an attempt is counted");
+            if let Some(failure) = Failure::of(&outcome)
+                && failure.may_fail_over()
+            {
+                let is_free = failure.eject(guard.instance(), *this.sent);
+                this.failures.note(&failure, guard.instance(), *this.sent);
+                let (attempts, failed) = (this.failures.sent(), this.retry.take());
+                if let Some(next) = next(this.pool, request, this.tried, attempts, is_free, failed)
                 {
-                    *this.busy = Some(error);
+                    // The one before is let go of before the next is asked.
+                    drop(guard);
+                    this.failures.keep(outcome.err());
+                    *this.sent = Instant::now();
+                    *this.in_flight = Some(next.in_flight);
+                    *this.retry = next.retry;
+                    let response = Oneshot::new(next.service, request.clone());
+                    this.attempt.set(Attempt::Running { response });
+                    continue;
                 }
-                *this.sent = Instant::now();
-                *this.in_flight = Some(in_flight);
-                *this.retry = retry;
-                let response = Oneshot::new(service, request.clone());
-                this.attempt.set(Attempt::Running { response });
-                continue;
             }
+            let settings = &this.pool.shared.settings;
+            let outcome = match outcome {
+                Ok(mut response) => {
+                    if settings.headers {
+                        let attempts = this.failures.sent() + 1;
+                        headers::write(response.headers_mut(), guard.instance(), request, attempts);
+                    }
+                    Ok(response.map(|body| GuardedBody::new(body, guard)))
+                }
+                Err(error) => {
+                    Err(std::mem::take(this.failures).told(error, settings.tell_attempts))
+                }
+            };
             this.request.take();
             this.retry.take();
             this.attempt.set(Attempt::None);
-            let guard = this.in_flight.take().expect("an attempt is counted");
-            let busy = this.busy.take();
-            let outcome = outcome.map_err(|error| match busy {
-                // It will serve when it is free, and has said when; the others may never.
-                Some(busy) if error.kind().may_fail_over() => busy,
-                _ => error,
-            });
-            return Poll::Ready(outcome.map(|mut response| {
-                if let Some(name) = guard.instance().header() {
-                    response.headers_mut().insert(INSTANCE, name.clone());
-                }
-                response.map(|body| GuardedBody::new(body, guard))
-            }));
+            return Poll::Ready(outcome);
         }
     }
 }
@@ -161,12 +152,13 @@ fn next<S: Clone>(
     pool: &Pool<S>,
     request: &InferenceRequest,
     tried: &mut Tried,
+    attempts: usize,
     is_free: bool,
     failed: Option<Permit>,
 ) -> Option<Next<S>> {
     let now = Instant::now();
     let in_time = request.deadline.is_none_or(|deadline| now < deadline);
-    if tried.count() >= pool.shared.settings.max_attempts || !in_time {
+    if attempts >= pool.shared.settings.max_attempts || !in_time {
         return None;
     }
     let retry = if is_free {
@@ -177,39 +169,4 @@ fn next<S: Clone>(
     };
     let (service, in_flight) = pool.pick(request, tried, now)?;
     Some(Next { service, in_flight, retry })
-}
-
-struct Failure {
-    kind: Kind,
-    retry_after: Option<Duration>,
-}
-
-impl Failure {
-    /// Prefers other instances for a while, if this failure says that one is needed. Whether asking
-    /// one of them instead is free.
-    fn eject(&self, instance: &InstanceState, sent: Instant) -> bool {
-        let pause = match self.kind {
-            // Another framework may have a word for it.
-            Kind::Unsupported => return true,
-            Kind::Unreachable | Kind::Broken => AFTER_A_BREAK,
-            Kind::UpstreamAuth => AFTER_A_REFUSAL,
-            Kind::Busy => match self.retry_after {
-                Some(after) => after,
-                None => return false,
-            },
-            _ => return false,
-        };
-        instance.rest(sent, Instant::now(), pause)
-    }
-}
-
-/// The failure in this outcome. A service that is not ours may say so with a status alone.
-fn failure<B>(outcome: &Result<Response<B>, Error>) -> Option<Failure> {
-    match outcome {
-        Ok(response) => Kind::of_status(response.status()).map(|kind| Failure {
-            kind,
-            retry_after: crate::refusal::retry_after(response.headers()),
-        }),
-        Err(error) => Some(Failure { kind: error.kind(), retry_after: error.retry_after() }),
-    }
 }

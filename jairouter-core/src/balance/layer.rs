@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use tower::Layer;
 
 use super::budget::RetryBudget;
@@ -13,21 +15,47 @@ pub struct LoadBalanceLayer<F> {
     settings: Settings,
 }
 
+/// How a balancer asks, and what it tells.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Settings {
     pub(super) max_attempts: usize,
     pub(super) budget: RetryBudget,
+    pub(super) slow_start: Duration,
+    pub(super) headers: bool,
+    pub(super) tell_attempts: bool,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { max_attempts: 3, budget: RetryBudget::default() }
+        Self {
+            max_attempts: 3,
+            budget: RetryBudget::default(),
+            slow_start: Duration::from_secs(10),
+            headers: true,
+            tell_attempts: false,
+        }
     }
 }
 
 impl Settings {
-    pub(crate) fn new(max_attempts: usize, budget: RetryBudget) -> Self {
-        Self { max_attempts: max_attempts.clamp(1, MOST_ATTEMPTS), budget }
+    pub(crate) fn max_attempts(&mut self, max: usize) {
+        self.max_attempts = max.clamp(1, MOST_ATTEMPTS);
+    }
+
+    pub(crate) fn budget(&mut self, budget: RetryBudget) {
+        self.budget = budget;
+    }
+
+    pub(crate) fn slow_start(&mut self, period: Duration) {
+        self.slow_start = period;
+    }
+
+    pub(crate) fn headers(&mut self, wanted: bool) {
+        self.headers = wanted;
+    }
+
+    pub(crate) fn tell_attempts(&mut self, wanted: bool) {
+        self.tell_attempts = wanted;
     }
 }
 
@@ -37,17 +65,41 @@ impl<P: Strategy + Clone> LoadBalanceLayer<P> {
         Self { strategy, settings: Settings::default() }
     }
 
-    /// How many instances a request may be sent to, 1 to 8. Default 3.
+    /// How many instances a request may be sent to, 1 to 8. Default 3. One that refuses before
+    /// anything is sent (its breaker, its limit, its concurrency) does not count.
     #[must_use]
     pub fn max_attempts(mut self, max: usize) -> Self {
-        self.settings = Settings::new(max, self.settings.budget);
+        self.settings.max_attempts(max);
         self
     }
 
     /// How much failing over may add to the load.
     #[must_use]
     pub fn retry_budget(mut self, budget: RetryBudget) -> Self {
-        self.settings.budget = budget;
+        self.settings.budget(budget);
+        self
+    }
+
+    /// For how long an instance whose breaker has closed again is given only a share of the requests,
+    /// which grows to all of them. Default 10 s; zero for none.
+    #[must_use]
+    pub fn slow_start(mut self, period: Duration) -> Self {
+        self.settings.slow_start(period);
+        self
+    }
+
+    /// Whether answers carry `x-jairouter-instance`, `-model` and `-attempts`. Default yes.
+    #[must_use]
+    pub fn headers(mut self, wanted: bool) -> Self {
+        self.settings.headers(wanted);
+        self
+    }
+
+    /// Whether a final error lists in its body which instances were asked in vain. Default no: the
+    /// log has them.
+    #[must_use]
+    pub fn tell_attempts(mut self, wanted: bool) -> Self {
+        self.settings.tell_attempts(wanted);
         self
     }
 }

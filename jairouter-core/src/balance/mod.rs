@@ -34,7 +34,9 @@
 //! the load. It picks in `poll_ready`, before the model is known.
 
 mod budget;
+mod failure;
 mod future;
+mod headers;
 mod layer;
 mod service;
 mod state;

@@ -1,6 +1,7 @@
 use std::fmt;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use http::Response;
 use http_body::Body as HttpBody;
@@ -16,6 +17,10 @@ use super::tried::Tried;
 use crate::body::GuardedBody;
 use crate::error::{Error, Kind};
 use crate::request::InferenceRequest;
+
+/// The bounds of when to come back to a pool that has none left.
+const SOON: Duration = Duration::from_secs(1);
+const LATE: Duration = Duration::from_secs(30);
 
 /// One service among several that answer the same requests.
 #[derive(Debug, Clone)]
@@ -35,6 +40,12 @@ impl<S> Instance<S> {
         Self { service, state }
     }
 
+    /// The same instance behind another service, such as a layer around this one.
+    #[must_use]
+    pub fn map<T>(self, service: impl FnOnce(S) -> T) -> Instance<T> {
+        Instance { service: service(self.service), state: self.state }
+    }
+
     /// What the balancer knows of it.
     pub fn state(&self) -> &Arc<InstanceState> {
         &self.state
@@ -48,8 +59,8 @@ impl<S> Instance<S> {
 ///
 /// # Errors
 ///
-/// The last instance's own error; [`Kind::Busy`] if every instance is full, [`Kind::NoInstance`] if
-/// none is up.
+/// The last instance's own error, with [what was tried](Error::attempts); [`Kind::Busy`] if every
+/// instance is full, [`Kind::BreakerOpen`] if all fail, [`Kind::NoInstance`] if none is up.
 pub struct LoadBalance<S>(Arc<Pool<S>>);
 
 pub(super) struct Pool<S> {
@@ -133,16 +144,17 @@ impl<S> fmt::Debug for LoadBalance<S> {
 impl<S: Clone> Pool<S> {
     /// An instance this request has not been sent to, counted, and its service.
     ///
-    /// Those that rest are asked only when no other is left: what made them rest may have been the
-    /// caller's doing, and a pool that refuses on such evidence alone fails for everybody.
+    /// Those that rest, or have just come back, are asked only when no other is left: what made them
+    /// rest may have been the caller's doing, and a pool that refuses on such evidence alone fails for
+    /// everybody.
     pub(super) fn pick(
         &self,
         request: &InferenceRequest,
         tried: &mut Tried,
         now: Instant,
     ) -> Option<(S, InFlight)> {
-        for rested in [true, false] {
-            let candidates = Candidates::new(&self.shared.states, tried, rested.then_some(now));
+        for spare in [Some(self.shared.settings.slow_start), None] {
+            let candidates = Candidates::new(&self.shared.states, tried, now, spare);
             // Another request may take the last place between the choice and the count.
             for _ in 0..=self.shared.states.len() {
                 let Some(index) = self.shared.strategy.select(request, &candidates) else { break };
@@ -159,15 +171,29 @@ impl<S: Clone> Pool<S> {
         self.shared.states.iter().map(|state| state.in_flight()).fold(0, u32::saturating_add)
     }
 
-    /// Why [`Pool::pick`] found none for a new request.
-    pub(super) fn none_left(&self) -> Error {
-        let second = std::time::Duration::from_secs(1);
-        if self.shared.states.iter().any(|state| state.is_up() && state.is_full()) {
-            let message = "every instance of the model is at its concurrency limit";
-            Error::new(Kind::Busy, message).with_retry_after(second)
-        } else {
-            let message = "no instance of the model is up";
-            Error::new(Kind::NoInstance, message).with_retry_after(second)
+    /// Why [`Pool::pick`] found none for a new request, and when to come back.
+    pub(super) fn none_left(&self, now: Instant) -> Error {
+        let up = self.shared.states.iter().filter(|state| state.is_up());
+        let (mut full, mut refusing) = (false, None::<Duration>);
+        for state in up {
+            match state.is_refusing(now) {
+                Some(wait) => refusing = Some(refusing.map_or(wait, |least| least.min(wait))),
+                None => full |= state.is_full(),
+            }
         }
+        let error = match (full, refusing) {
+            (true, _) => {
+                let message = "every instance of the model is at its concurrency limit";
+                Error::new(Kind::Busy, message).with_retry_after(SOON)
+            }
+            (false, Some(wait)) => {
+                let message = "every instance of the model has failed too often lately";
+                let wait = wait.clamp(SOON, LATE);
+                Error::new(Kind::BreakerOpen, message).with_retry_after(wait)
+            }
+            (false, None) => Error::new(Kind::NoInstance, "no instance of the model is up")
+                .with_retry_after(SOON),
+        };
+        error.unsent()
     }
 }

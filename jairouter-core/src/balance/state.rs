@@ -2,14 +2,15 @@
 
 use std::fmt;
 use std::num::NonZeroU16;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use http::HeaderValue;
 use tokio::time::Instant;
 
 use crate::body::{BodyGuard, End};
+use crate::circuit_breaker::Breaker;
 
 /// What the balancer knows of an instance: shared by every clone of it and kept across reloads.
 pub struct InstanceState {
@@ -22,6 +23,8 @@ pub struct InstanceState {
     up: AtomicBool,
     /// When and for how long it rests: see [`Rest`].
     resting: AtomicU64,
+    /// Whether it fails: it is passed over while this would refuse.
+    breaker: OnceLock<Arc<Breaker>>,
     epoch: Instant,
 }
 
@@ -61,6 +64,7 @@ impl InstanceState {
             in_flight: AtomicU32::new(0),
             up: AtomicBool::new(true),
             resting: AtomicU64::new(0),
+            breaker: OnceLock::new(),
             epoch: Instant::now(),
         }
     }
@@ -77,6 +81,40 @@ impl InstanceState {
     pub fn with_max_concurrency(mut self, max: u32) -> Self {
         self.max_concurrency = max;
         self
+    }
+
+    /// The breaker around it, which a balancer looks at before it chooses. A second one is ignored.
+    #[must_use]
+    pub fn with_breaker(self, breaker: Arc<Breaker>) -> Self {
+        self.guard_by(breaker);
+        self
+    }
+
+    pub(crate) fn guard_by(&self, breaker: Arc<Breaker>) {
+        // Whoever was first decides.
+        let _ = self.breaker.set(breaker);
+    }
+
+    /// The breaker around it, if it has one.
+    pub fn breaker(&self) -> Option<&Arc<Breaker>> {
+        self.breaker.get()
+    }
+
+    /// How long until its breaker lets a request pass; `None` if it does now.
+    pub fn is_refusing(&self, now: Instant) -> Option<Duration> {
+        self.breaker.get().and_then(|breaker| breaker.would_refuse(now))
+    }
+
+    /// How far it has come since it recovered, of this time; 1 if that is over.
+    pub(super) fn warmth(&self, now: Instant, slow_start: Duration) -> f64 {
+        match self.breaker.get().and_then(|breaker| breaker.recovered_for(now)) {
+            Some(since) if since < slow_start => since.as_secs_f64() / slow_start.as_secs_f64(),
+            _ => 1.0,
+        }
+    }
+
+    pub(super) fn max_concurrency(&self) -> u32 {
+        self.max_concurrency
     }
 
     /// What it is called, in logs and metrics, and to callers in `x-jairouter-instance`.

@@ -107,6 +107,17 @@ impl Breaker {
         self.change(Word::reset);
     }
 
+    /// How long it has been closed since it last opened, to the second; `None` if it is not, or never
+    /// opened.
+    pub fn recovered_for(&self, now: Instant) -> Option<Duration> {
+        match self.load().phase {
+            Phase::Closed { since, .. } if since > 0 => {
+                Some(Duration::from_millis(self.millis(now).saturating_sub(since * 1000)))
+            }
+            _ => None,
+        }
+    }
+
     /// How often it has opened.
     pub fn trips(&self) -> u64 {
         self.trips.load(Ordering::Relaxed)
@@ -205,5 +216,6 @@ impl From<Open> for Error {
     fn from(open: Open) -> Self {
         Self::new(Kind::BreakerOpen, "the circuit breaker is open")
             .with_retry_after(open.retry_after)
+            .unsent()
     }
 }

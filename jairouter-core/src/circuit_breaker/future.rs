@@ -33,8 +33,8 @@ pin_project! {
 }
 
 impl<F> ResponseFuture<F> {
-    pub(super) fn admitted(inner: F, permit: Permit) -> Self {
-        Self { state: State::Admitted { inner, permit: Some(permit) } }
+    pub(super) fn admitted(inner: F, permit: Option<Permit>) -> Self {
+        Self { state: State::Admitted { inner, permit } }
     }
 
     pub(super) fn refused(open: Open) -> Self {
@@ -48,7 +48,7 @@ where
     B: HttpBody<Data = Bytes, Error = Error>,
     E: Into<Error>,
 {
-    type Output = Result<Response<GuardedBody<B, Permit>>, Error>;
+    type Output = Result<Response<GuardedBody<B, Option<Permit>>>, Error>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let (inner, permit) = match self.project().state.project() {
@@ -59,16 +59,18 @@ where
             }
         };
         let outcome = ready!(inner.poll(cx)).map_err(Into::into);
-        let mut permit = permit.take().expect("polled after completion");
+        let mut permit = permit.take();
         Poll::Ready(match outcome {
             Ok(response) => {
-                if let Some(kind) = refusal(&response) {
+                if let (Some(permit), Some(kind)) = (&mut permit, refusal(&response)) {
                     permit.settle_by(kind, Instant::now());
                 }
                 Ok(response.map(|body| GuardedBody::new(body, permit)))
             }
             Err(error) => {
-                permit.judge(error.kind(), Instant::now());
+                if let Some(permit) = permit {
+                    permit.judge(error.kind(), Instant::now());
+                }
                 Err(error)
             }
         })

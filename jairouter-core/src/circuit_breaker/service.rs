@@ -26,12 +26,17 @@ use crate::request::InferenceRequest;
 #[derive(Debug, Clone)]
 pub struct CircuitBreaker<S> {
     inner: S,
-    breaker: Arc<Breaker>,
+    breaker: Option<Arc<Breaker>>,
 }
 
 impl<S> CircuitBreaker<S> {
     /// `inner`, as long as `breaker` admits requests.
     pub const fn new(inner: S, breaker: Arc<Breaker>) -> Self {
+        Self { inner, breaker: Some(breaker) }
+    }
+
+    /// The same, or `inner` as it is.
+    pub const fn optional(inner: S, breaker: Option<Arc<Breaker>>) -> Self {
         Self { inner, breaker }
     }
 
@@ -40,9 +45,15 @@ impl<S> CircuitBreaker<S> {
         &self.inner
     }
 
-    /// The breaker that decides.
-    pub fn breaker(&self) -> &Arc<Breaker> {
-        &self.breaker
+    /// The breaker that decides, if there is one.
+    pub fn breaker(&self) -> Option<&Arc<Breaker>> {
+        self.breaker.as_ref()
+    }
+
+    /// The same breaker around another service of the same instance.
+    #[must_use]
+    pub fn map<T>(&self, service: impl FnOnce(&S) -> T) -> CircuitBreaker<T> {
+        CircuitBreaker { inner: service(&self.inner), breaker: self.breaker.clone() }
     }
 }
 
@@ -52,7 +63,7 @@ where
     S::Error: Into<Error>,
     B: HttpBody<Data = Bytes, Error = Error>,
 {
-    type Response = Response<GuardedBody<B, Permit>>;
+    type Response = Response<GuardedBody<B, Option<Permit>>>;
     type Error = Error;
     type Future = ResponseFuture<S::Future>;
 
@@ -61,7 +72,8 @@ where
     }
 
     fn call(&mut self, request: InferenceRequest) -> Self::Future {
-        match self.breaker.admit(Instant::now()) {
+        let admitted = self.breaker.as_ref().map(|breaker| breaker.admit(Instant::now()));
+        match admitted.transpose() {
             Ok(permit) => ResponseFuture::admitted(self.inner.call(request), permit),
             Err(open) => ResponseFuture::refused(open),
         }

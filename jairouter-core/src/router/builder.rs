@@ -1,18 +1,26 @@
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
 
-use super::{EndpointRouter, ModelRouter, Router};
-use crate::balance::{Instance, LoadBalance, RetryBudget, Settings, Strategy};
+use tower::Layer;
+
+use super::member::Member;
+use super::{EndpointRouter, Limits, ModelRouter, Router};
+use crate::balance::{LoadBalance, RetryBudget, Settings, Strategy};
 use crate::endpoint::ServiceType;
-use crate::upstream::Upstream;
+use crate::fallback::FallbackLayer;
+use crate::rate_limit::{Limiter, RateLimitLayer};
 
 type MakeStrategy = Box<dyn Fn() -> Box<dyn Strategy> + Send>;
 
-/// The instances of one service, by the models they serve, and how they are balanced.
+/// The instances of one service, by the models they serve, and how they are governed.
 pub struct Group<B, C> {
-    models: BTreeMap<Box<str>, Vec<Instance<Upstream<B, C>>>>,
+    models: BTreeMap<Box<str>, Vec<Member<B, C>>>,
     strategy: MakeStrategy,
     settings: Settings,
+    limits: Limits,
+    fallback: FallbackLayer,
 }
 
 impl<B, C> Group<B, C> {
@@ -22,6 +30,8 @@ impl<B, C> Group<B, C> {
             models: BTreeMap::new(),
             strategy: Box::new(move || Box::new(strategy.clone())),
             settings: Settings::default(),
+            limits: None,
+            fallback: FallbackLayer::new(),
         }
     }
 
@@ -29,19 +39,56 @@ impl<B, C> Group<B, C> {
     /// may add to the load.
     #[must_use]
     pub fn retry(mut self, max_attempts: usize, budget: RetryBudget) -> Self {
-        self.settings = Settings::new(max_attempts, budget);
+        self.settings.max_attempts(max_attempts);
+        self.settings.budget(budget);
         self
     }
 
-    /// An instance that serves the model callers call by this name. Several instances of one name
-    /// are its replicas.
+    /// For how long an instance whose breaker has closed again is spared. Default 10 s.
+    #[must_use]
+    pub fn slow_start(mut self, period: Duration) -> Self {
+        self.settings.slow_start(period);
+        self
+    }
+
+    /// Whether answers carry `x-jairouter-instance`, `-model` and `-attempts`. Default yes.
+    #[must_use]
+    pub fn headers(mut self, wanted: bool) -> Self {
+        self.settings.headers(wanted);
+        self
+    }
+
+    /// Whether a final error lists in its body which instances were asked in vain. Default no.
+    #[must_use]
+    pub fn tell_attempts(mut self, wanted: bool) -> Self {
+        self.settings.tell_attempts(wanted);
+        self
+    }
+
+    /// What every request of this service has to pass before anything is done for it. Several limits
+    /// are a tuple or a `Vec` of them.
+    #[must_use]
+    pub fn limit(mut self, limiter: impl Limiter + 'static) -> Self {
+        self.limits = Some(Arc::new(limiter));
+        self
+    }
+
+    /// What answers when no instance of a model can.
+    #[must_use]
+    pub fn fallback(mut self, fallback: FallbackLayer) -> Self {
+        self.fallback = fallback;
+        self
+    }
+
+    /// An instance that serves the model callers call by this name, or a [`Member`]: one with a limit
+    /// or a breaker of its own. Several instances of one name are its replicas.
     #[must_use]
     pub fn instance(
         mut self,
         model: impl Into<Box<str>>,
-        instance: Instance<Upstream<B, C>>,
+        instance: impl Into<Member<B, C>>,
     ) -> Self {
-        self.models.entry(model.into()).or_default().push(instance);
+        self.models.entry(model.into()).or_default().push(instance.into());
         self
     }
 }
@@ -72,11 +119,13 @@ impl<B, C> Builder<B, C> {
     /// The router.
     pub fn build(self) -> Router<B, C> {
         let services = self.groups.into_iter().map(|(service_type, group)| {
-            let Group { models, strategy, settings } = group;
-            let models = models.into_iter().map(|(model, instances)| {
+            let Group { models, strategy, settings, limits, fallback } = group;
+            let models = models.into_iter().map(|(model, members)| {
+                let instances = members.into_iter().map(Member::build);
                 (model, LoadBalance::new(instances, strategy(), settings))
             });
-            (service_type, ModelRouter::new(models))
+            let models = fallback.layer(ModelRouter::new(models));
+            (service_type, RateLimitLayer::new(limits).layer(models))
         });
         Router(EndpointRouter::new(services))
     }

@@ -1,10 +1,14 @@
 //! [`Router`]: the standard stack as one service, and the parts it is made of.
 //!
 //! ```text
-//! EndpointRouter   endpoint → service
-//!   ModelRouter    model → its instances
-//!     LoadBalance  one of them, and another if it fails
-//!       Upstream   encode, send, decode
+//! EndpointRouter       endpoint → service
+//!   RateLimit            of the service, its models and its callers
+//!     Fallback             what answers when nobody can
+//!       ModelRouter          model → its instances
+//!         LoadBalance          one of them, and another if it fails
+//!           RateLimit            of the instance
+//!             CircuitBreaker       not while it fails
+//!               Upstream             encode, send, decode
 //! ```
 //!
 //! ```
@@ -36,6 +40,7 @@
 
 mod builder;
 mod endpoint;
+mod member;
 mod model;
 mod routed;
 
@@ -50,18 +55,31 @@ use tower::Service;
 
 pub use builder::{Builder, Group};
 pub use endpoint::EndpointRouter;
+pub use member::Member;
 pub use model::ModelRouter;
 pub use routed::Routed;
 
 use crate::backend::Backend;
-use crate::balance::{InFlight, InstanceState, LoadBalance};
+use crate::balance::{InstanceState, LoadBalance};
 use crate::body::{Body, GuardedBody};
+use crate::circuit_breaker::CircuitBreaker;
 use crate::endpoint::ServiceType;
 use crate::error::Error;
+use crate::fallback::Fallback;
+use crate::rate_limit::{Grant, Limiter, RateLimit};
 use crate::request::InferenceRequest;
-use crate::upstream::{Upstream, UpstreamBody};
+use crate::upstream::Upstream;
 
-type Models<B, C> = ModelRouter<LoadBalance<Upstream<B, C>>>;
+/// No limit, or this one.
+type Limits = Option<Arc<dyn Limiter>>;
+
+/// One instance, governed.
+type Governed<B, C> = RateLimit<Limits, CircuitBreaker<Upstream<B, C>>>;
+
+type Models<B, C> = ModelRouter<LoadBalance<Governed<B, C>>>;
+
+/// One service.
+type OneService<B, C> = RateLimit<Limits, Fallback<Models<B, C>>>;
 
 /// The standard stack, a service generic over the [`Backend`] and the HTTP client.
 ///
@@ -70,8 +88,9 @@ type Models<B, C> = ModelRouter<LoadBalance<Upstream<B, C>>>;
 ///
 /// # Errors
 ///
-/// Those of its parts: [`EndpointRouter`], [`ModelRouter`], [`LoadBalance`] and [`Upstream`].
-pub struct Router<B, C>(EndpointRouter<Models<B, C>>);
+/// Those of its parts: [`EndpointRouter`], [`RateLimit`], [`Fallback`], [`ModelRouter`],
+/// [`LoadBalance`], [`CircuitBreaker`] and [`Upstream`].
+pub struct Router<B, C>(EndpointRouter<OneService<B, C>>);
 
 impl<B, C> Router<B, C> {
     /// A router to be filled.
@@ -81,14 +100,15 @@ impl<B, C> Router<B, C> {
 
     /// The models and the services they are found in.
     pub fn models(&self) -> impl Iterator<Item = (ServiceType, &str)> {
-        self.0.services().flat_map(|(service_type, models)| {
-            models.models().map(move |(name, _)| (service_type, name))
+        self.0.services().flat_map(|(service_type, service)| {
+            service.get_ref().get_ref().models().map(move |(name, _)| (service_type, name))
         })
     }
 
     /// What the balancers know of every instance.
     pub fn instances(&self) -> impl Iterator<Item = &Arc<InstanceState>> {
-        let models = self.0.services().flat_map(|(_, models)| models.models());
+        let services = self.0.services();
+        let models = services.flat_map(|(_, service)| service.get_ref().get_ref().models());
         models.flat_map(|(_, balance)| balance.instances())
     }
 
@@ -96,21 +116,18 @@ impl<B, C> Router<B, C> {
     /// Both decide as one: see [`LoadBalance::map`].
     #[must_use]
     pub fn map_clients<D>(&self, mut client: impl FnMut(&C) -> D) -> Router<B, D> {
-        let services: Vec<_> = self
-            .0
-            .services()
-            .map(|(service_type, models)| {
-                let models: Vec<_> = models
-                    .models()
-                    .map(|(name, balance)| {
-                        let balance = balance.map(|upstream| upstream.map_client(&mut client));
-                        (name.into(), balance)
-                    })
-                    .collect();
-                (service_type, ModelRouter::new(models))
-            })
-            .collect();
-        Router(EndpointRouter::new(services))
+        let mut one = |governed: &Governed<B, C>| {
+            governed.map(|guarded| guarded.map(|upstream| upstream.map_client(&mut client)))
+        };
+        let mut models = |models: &Models<B, C>| {
+            let balanced =
+                models.models().map(|(name, balance)| (name.into(), balance.map(&mut one)));
+            ModelRouter::new(balanced.collect::<Vec<_>>())
+        };
+        let services = self.0.services().map(|(service_type, service)| {
+            (service_type, service.map(|fallback| fallback.map(&mut models)))
+        });
+        Router(EndpointRouter::new(services.collect::<Vec<_>>()))
     }
 }
 
@@ -122,9 +139,9 @@ where
     C::Future: Send,
     R: Into<Body> + 'static,
 {
-    type Response = Response<GuardedBody<UpstreamBody, InFlight>>;
+    type Response = Response<GuardedBody<Body, Grant>>;
     type Error = Error;
-    type Future = Routed<Models<B, C>>;
+    type Future = Routed<OneService<B, C>>;
 
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Error>> {
         Poll::Ready(Ok(()))

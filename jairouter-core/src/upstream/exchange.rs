@@ -93,8 +93,8 @@ where
     C::Error: Into<Error>,
     R: Into<Body>,
 {
-    let payload = backend.encode(request)?;
-    let first = http(backend, settings, request, payload.clone())?;
+    let payload = backend.encode(request).map_err(Error::unsent)?;
+    let first = http(backend, settings, request, payload.clone()).map_err(Error::unsent)?;
     let answer = match send(client.clone(), first).await {
         #[cfg(feature = "client")]
         Err(error) if error.is_stale() => {

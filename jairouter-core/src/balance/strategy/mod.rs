@@ -6,6 +6,7 @@ mod random;
 mod round_robin;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::time::Instant;
 
@@ -17,6 +18,9 @@ pub use round_robin::RoundRobin;
 use super::state::InstanceState;
 use super::tried::Tried;
 use crate::request::InferenceRequest;
+
+/// What an instance that has just come back may have in the end, at least, if it has no bound.
+const FEW: u32 = 8;
 
 /// How an instance is chosen.
 ///
@@ -49,17 +53,19 @@ impl Strategy for Box<dyn Strategy> {
 pub struct Candidates<'a> {
     states: &'a [Arc<InstanceState>],
     tried: &'a Tried,
-    /// Leave out those that rest at this instant.
-    rested_at: Option<Instant>,
+    now: Instant,
+    /// Leave out those that rest or have just come back, over this time.
+    spare: Option<Duration>,
 }
 
 impl<'a> Candidates<'a> {
     pub(super) fn new(
         states: &'a [Arc<InstanceState>],
         tried: &'a Tried,
-        rested_at: Option<Instant>,
+        now: Instant,
+        spare: Option<Duration>,
     ) -> Self {
-        Self { states, tried, rested_at }
+        Self { states, tried, now, spare }
     }
 
     /// All instances, candidates or not.
@@ -67,15 +73,31 @@ impl<'a> Candidates<'a> {
         self.states
     }
 
-    /// Whether the instance at this index may be chosen: it is up and not full, and the request has
-    /// not been sent to it.
+    /// Whether the instance at this index may be chosen: it is up and not full, its breaker would let
+    /// the request pass, and the request has not been sent to it.
     pub fn contains(&self, index: usize) -> bool {
         self.states.get(index).is_some_and(|state| {
             state.is_up()
                 && !state.is_full()
-                && !self.rested_at.is_some_and(|now| state.is_resting(now))
                 && !self.tried.contains(index)
+                && state.is_refusing(self.now).is_none()
+                && self.spare.is_none_or(|slow_start| !self.is_spared(state, slow_start))
         })
+    }
+
+    /// Whether others should be asked rather than this one.
+    fn is_spared(&self, state: &InstanceState, slow_start: Duration) -> bool {
+        if state.is_resting(self.now) {
+            return true;
+        }
+        let warmth = state.warmth(self.now, slow_start);
+        if warmth >= 1.0 {
+            return false;
+        }
+        // A share of what it may have, or of what the busiest has.
+        let busiest = self.states.iter().map(|state| state.in_flight()).max().unwrap_or(0);
+        let all = state.max_concurrency().min(busiest.max(FEW));
+        state.in_flight() >= ((f64::from(all) * warmth) as u32).max(1)
     }
 
     /// The candidates and their indices.
@@ -124,7 +146,7 @@ pub(crate) mod tests {
         pool: &[Arc<InstanceState>],
         request: &InferenceRequest,
     ) -> Option<usize> {
-        strategy.select(request, &Candidates::new(pool, &Tried::default(), None))
+        strategy.select(request, &Candidates::new(pool, &Tried::default(), Instant::now(), None))
     }
 
     fn every_strategy() -> Vec<Box<dyn Strategy>> {
@@ -168,13 +190,14 @@ pub(crate) mod tests {
                 let mut tried = Tried::default();
                 let mut seen = [false; 3];
                 for _ in 0..3 {
-                    let candidates = Candidates::new(&pool, &tried, None);
+                    let candidates = Candidates::new(&pool, &tried, Instant::now(), None);
                     let chosen = strategy.select(&request(), &candidates).unwrap();
                     assert!(!std::mem::replace(&mut seen[chosen], true));
                     tried.push(chosen);
                 }
                 assert_eq!(
-                    strategy.select(&request(), &Candidates::new(&pool, &tried, None)),
+                    strategy
+                        .select(&request(), &Candidates::new(&pool, &tried, Instant::now(), None)),
                     None
                 );
             }

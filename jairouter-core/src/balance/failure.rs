@@ -1,0 +1,119 @@
+//! What failed on the way to an answer, and what the caller is told of it.
+
+use std::time::Duration;
+
+use http::Response;
+use tokio::time::Instant;
+
+use super::state::InstanceState;
+use crate::error::{Attempt, Error, Kind};
+use crate::refusal;
+
+/// How long an instance rests that refused a connection or broke one off.
+const AFTER_A_BREAK: Duration = Duration::from_secs(1);
+
+/// How long an instance rests that refuses our key: no request of ours will change its mind.
+const AFTER_A_REFUSAL: Duration = Duration::from_secs(10);
+
+/// An attempt that failed.
+pub(super) struct Failure {
+    kind: Kind,
+    retry_after: Option<Duration>,
+    /// Whether it was refused before anything was sent.
+    unsent: bool,
+}
+
+impl Failure {
+    /// The failure in this outcome. A service that is not ours may say so with a status alone.
+    pub(super) fn of<B>(outcome: &Result<Response<B>, Error>) -> Option<Self> {
+        match outcome {
+            Ok(response) => Kind::of_status(response.status()).map(|kind| {
+                let retry_after = refusal::retry_after(response.headers());
+                Self { kind, retry_after, unsent: false }
+            }),
+            Err(error) => {
+                let (kind, retry_after) = (error.kind(), error.retry_after());
+                Some(Self { kind, retry_after, unsent: error.is_unsent() })
+            }
+        }
+    }
+
+    pub(super) fn may_fail_over(&self) -> bool {
+        self.kind.may_fail_over()
+    }
+
+    /// Prefers other instances for a while, if this failure says that one is needed. Whether asking
+    /// one of them instead is free.
+    pub(super) fn eject(&self, instance: &InstanceState, sent: Instant) -> bool {
+        let pause = match self.kind {
+            Kind::Unreachable | Kind::Broken => Some(AFTER_A_BREAK),
+            Kind::UpstreamAuth => Some(AFTER_A_REFUSAL),
+            Kind::Busy => self.retry_after,
+            _ => None,
+        };
+        let is_news = pause.is_some_and(|pause| instance.rest(sent, Instant::now(), pause));
+        is_news || self.unsent
+    }
+}
+
+/// All that failed of one request. Most have nothing here, and take no room for it.
+#[derive(Debug, Default)]
+pub(super) struct Failures(Option<Box<Inner>>);
+
+#[derive(Debug, Default)]
+struct Inner {
+    attempts: Vec<Attempt>,
+    /// What to tell the caller unless there is something better.
+    told: Option<Error>,
+}
+
+impl Failures {
+    /// How many instances have seen the request.
+    pub(super) fn sent(&self) -> usize {
+        self.0.as_ref().map_or(0, |inner| inner.attempts.len())
+    }
+
+    pub(super) fn note(&mut self, failure: &Failure, instance: &InstanceState, sent: Instant) {
+        if !failure.unsent {
+            let attempt = Attempt::new(instance.id(), failure.kind, sent.elapsed());
+            self.0.get_or_insert_default().attempts.push(attempt);
+        }
+    }
+
+    /// Keeps an error for the case that nobody answers.
+    pub(super) fn keep(&mut self, error: Option<Error>) {
+        if let Some(error) = error {
+            let told = &mut self.0.get_or_insert_default().told;
+            *told = Some(match told.take() {
+                Some(before) if is_better(&before, &error) => before,
+                _ => error,
+            });
+        }
+    }
+
+    /// What the caller is told when this was the last attempt.
+    pub(super) fn told(self, last: Error, tell_attempts: bool) -> Error {
+        let Inner { attempts, told } = self.0.map_or_else(Inner::default, |inner| *inner);
+        let error = match told {
+            Some(before) if last.kind().may_fail_over() && is_better(&before, &last) => before,
+            _ => last,
+        };
+        error.with_attempts(attempts, tell_attempts)
+    }
+}
+
+/// Whether the caller should be told of the earlier one.
+///
+/// A busy instance will serve when it is free, and the soonest counts; what an instance said is worth
+/// more than that one was not asked; and otherwise the last word counts.
+fn is_better(before: &Error, after: &Error) -> bool {
+    let rank = |error: &Error| match (error.kind(), error.is_unsent()) {
+        (Kind::Busy, _) => 2,
+        (_, false) => 1,
+        (_, true) => 0,
+    };
+    match (rank(before), rank(after)) {
+        (2, 2) => before.retry_after() <= after.retry_after(),
+        (before, after) => before > after,
+    }
+}
