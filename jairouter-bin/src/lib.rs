@@ -4,6 +4,7 @@ pub mod app;
 pub mod cli;
 pub mod config;
 pub mod discover;
+mod govern;
 mod greeting;
 pub mod local;
 pub mod log;

@@ -9,11 +9,12 @@ use jairouter_core::balance::{
 };
 use jairouter_core::client::HttpClient;
 use jairouter_core::observe::{Exchange, ObserveLayer, Observed};
-use jairouter_core::router::Group;
+use jairouter_core::router::{Group, Member};
 use jairouter_core::{Backend, Gateway, Router, Upstream};
 use tower::Layer;
 
 use crate::config::{self, Balance, BalanceKind, Config};
+use crate::govern;
 use crate::log;
 use crate::transport::Transport;
 
@@ -21,7 +22,7 @@ use crate::transport::Transport;
 pub type AnyRouter = Router<Arc<dyn Backend>, Transport>;
 
 /// One instance of that router.
-type AnyInstance = Instance<Upstream<Arc<dyn Backend>, Transport>>;
+type AnyMember = Member<Arc<dyn Backend>, Transport>;
 
 /// What answers on one core.
 pub type App = Gateway<Observed<fn(&Exchange), AnyRouter>>;
@@ -37,12 +38,20 @@ const RETRY_FLOOR: u32 = 2;
 pub fn router(config: &Config) -> Result<AnyRouter, String> {
     let mut builder = Router::builder();
     for service in &config.services {
-        let mut group = group(&service.balance).retry(
-            service.retry.max_attempts,
-            RetryBudget::new(service.retry.budget_percent, RETRY_FLOOR),
-        );
+        let budget = RetryBudget::new(service.retry.budget_percent, RETRY_FLOOR);
+        let mut group = group(&service.balance)
+            .retry(service.retry.max_attempts, budget)
+            .retry_on(service.retry.on)
+            .slow_start(service.balance.slow_start)
+            .headers(service.tell.headers)
+            .tell_attempts(service.tell.attempts)
+            .fallback(govern::fallback(service.fallback.as_ref())?);
+        let limits = govern::of_service(service);
+        if !limits.is_empty() {
+            group = group.limit(limits);
+        }
         for settings in &service.instances {
-            group = group.instance(settings.name.as_str(), instance(settings)?);
+            group = group.instance(settings.name.as_str(), member(settings)?);
         }
         builder = builder.service(service.service_type, group);
     }
@@ -82,7 +91,7 @@ fn group(balance: &Balance) -> Group<Arc<dyn Backend>, Transport> {
     }
 }
 
-fn instance(settings: &config::Instance) -> Result<AnyInstance, String> {
+fn member(settings: &config::Instance) -> Result<AnyMember, String> {
     let backend = jairouter_adapters::by_name(&settings.adapter)
         .ok_or_else(|| format!("no adapter is called '{}'", settings.adapter))?;
     let transport = if settings.target.scheme() == "simulated" {
@@ -109,5 +118,13 @@ fn instance(settings: &config::Instance) -> Result<AnyInstance, String> {
         state = state.with_max_concurrency(max);
     }
     state.set_up(settings.active);
-    Ok(Instance::with_state(Arc::new(state), upstream))
+    let mut member = Member::new(Instance::with_state(Arc::new(state), upstream));
+    if let Some(breaker) = govern::breaker(settings) {
+        member = member.breaker(breaker);
+    }
+    let limits = govern::of_instance(settings);
+    if !limits.is_empty() {
+        member = member.limit(limits);
+    }
+    Ok(member)
 }

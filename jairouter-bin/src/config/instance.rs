@@ -104,6 +104,11 @@ fn instance(field: &Field<'_>, service: ServiceType, level: &Level) -> Option<In
     instance.timeouts = level.timeouts;
     instance.connect_timeout = level.connect_timeout;
     instance.max_concurrency = level.max_concurrency;
+    instance.rate_limits = level.of_each_instance;
+    instance.rate_limits.extend(level.rate_limit);
+    instance.breaker = level.breaker;
+    instance.health = level.health;
+    instance.health.headers.clone_from(&instance.headers);
     Some(instance)
 }
 
@@ -142,7 +147,7 @@ fn target(text: &str) -> Result<(Target, String), String> {
 }
 
 /// What the gateway takes as a model's name from callers, too.
-fn model_name(text: &str) -> Result<String, String> {
+pub(super) fn model_name(text: &str) -> Result<String, String> {
     match text.len() {
         0 => Err("this is empty".into()),
         1..=256 if text.chars().any(char::is_control) => {

@@ -17,6 +17,7 @@
 //! ```
 
 mod env;
+mod governed;
 mod identity;
 mod instance;
 mod map;
@@ -34,9 +35,14 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
 
+pub use governed::{
+    Cache, Canned, CircuitBreaker, Concurrency, Fallback, HealthCheck, LimitAlgorithm, RateLimit,
+    Said, Scope,
+};
+pub(crate) use sections::answer;
 pub use types::{
     Balance, BalanceKind, Config, Inactive, Instance, Log, LogFormat, Management, Retry, Server,
-    Service,
+    Service, Tell,
 };
 
 use reader::Reader;

@@ -3,9 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use jairouter_core::balance::HashAlgorithm;
+use jairouter_core::balance::{HashAlgorithm, RetryOn};
 use jairouter_core::upstream::Timeouts;
 
+use super::governed::{CircuitBreaker, Concurrency, Fallback, HealthCheck, RateLimit, Scope};
 use super::identity;
 use super::instance::instances;
 use super::map::Map;
@@ -13,8 +14,8 @@ use super::names::fold;
 use super::reader::Field;
 use super::sections;
 use super::server::set;
-use super::types::{Balance, BalanceKind, Retry, Service};
-use super::value::{self, whole};
+use super::types::{Balance, BalanceKind, Retry, Service, Tell};
+use super::value::{self, flag, whole};
 
 /// What each level may say and the one below it inherits.
 #[derive(Debug, Clone)]
@@ -23,8 +24,17 @@ pub(super) struct Level {
     pub(super) timeouts: Timeouts,
     pub(super) connect_timeout: Duration,
     pub(super) max_concurrency: Option<u32>,
+    pub(super) breaker: CircuitBreaker,
+    pub(super) health: HealthCheck,
+    /// This level's own: each one acts.
+    pub(super) rate_limit: Option<RateLimit>,
+    /// Those of the levels above that every instance has for itself.
+    pub(super) of_each_instance: Vec<RateLimit>,
+    concurrency: Concurrency,
     balance: Balance,
     retry: Retry,
+    fallback: Option<Fallback>,
+    tell: Tell,
     /// The names of `adapter-definitions`, folded.
     definitions: Arc<[String]>,
 }
@@ -36,8 +46,15 @@ impl Default for Level {
             timeouts: Timeouts::default(),
             connect_timeout: Duration::from_secs(2),
             max_concurrency: None,
+            breaker: CircuitBreaker::default(),
+            health: HealthCheck::default(),
+            rate_limit: None,
+            of_each_instance: Vec::new(),
+            concurrency: Concurrency::default(),
             balance: Balance::new(BalanceKind::Random),
             retry: Retry::default(),
+            fallback: None,
+            tell: Tell::default(),
             definitions: Arc::default(),
         }
     }
@@ -62,14 +79,12 @@ impl Level {
         if let Some(field) = map.take("concurrency") {
             self.concurrency(&field);
         }
-        for (key, section) in [
-            ("rate-limit", sections::rate_limit as fn(&Field<'_>)),
-            ("circuit-breaker", sections::circuit_breaker),
-            ("health-check", sections::health_check),
-        ] {
-            if let Some(field) = map.take(key) {
-                section(&field);
-            }
+        self.rate_limit = map.take("rate-limit").and_then(|field| sections::rate_limit(&field));
+        if let Some(field) = map.take("circuit-breaker") {
+            sections::circuit_breaker(&field, &mut self.breaker);
+        }
+        if let Some(field) = map.take("health-check") {
+            sections::health_check(&field, &mut self.health);
         }
     }
 
@@ -83,9 +98,21 @@ impl Level {
             retry(&field, &mut self.retry);
         }
         if let Some(field) = map.take("fallback") {
-            sections::fallback(&field);
+            self.fallback = sections::fallback(&field);
         }
+        set(map, "response-headers", &mut self.tell.headers, flag);
+        set(map, "error-attempts", &mut self.tell.attempts, flag);
         self.read(map);
+    }
+
+    /// The limits of this level that a service has, and those that each of its instances has.
+    fn split_limit(&mut self) -> Option<RateLimit> {
+        let limit = self.rate_limit.take()?;
+        if limit.scope == Scope::Instance {
+            self.of_each_instance.push(limit);
+            return None;
+        }
+        Some(limit)
     }
 
     /// Reads what only instances may say, beside what is theirs alone.
@@ -112,6 +139,9 @@ impl Level {
             "unlimited" => Ok(None),
             text => whole(text, 1, u32::MAX.into()).map(|limit| Some(limit as u32)),
         });
+        let some = |text: &str| whole(text, 1, u32::MAX.into()).map(|limit| Some(limit as u32));
+        set(&mut map, "model-limit", &mut self.concurrency.per_model, some);
+        set(&mut map, "client-limit", &mut self.concurrency.per_client, some);
         let mut queue = 0;
         set(&mut map, "queue", &mut queue, |text| whole(text, 0, u32::MAX.into()));
         if let Some(field) = map.take("queue-timeout") {
@@ -163,9 +193,14 @@ fn read_services(field: &Field<'_>, global: &Level) -> Vec<Service> {
         }
         let Some(mut map) = field.map() else { continue };
         let mut level = global.clone();
+        let of_all = level.split_limit();
         level.read_wide(&mut map);
         let mut service = Service::new(service_type, level.balance);
+        service.rate_limits = of_all.into_iter().chain(level.split_limit()).collect();
+        service.concurrency = level.concurrency;
         service.retry = level.retry;
+        service.fallback = level.fallback.take();
+        service.tell = level.tell;
         match map.take("instances") {
             Some(field) => service.instances = instances(&field, service_type, &level),
             None => map.error("this service has no 'instances'"),
@@ -192,6 +227,7 @@ fn balance(field: &Field<'_>) -> Balance {
         ];
         balance.hash = field.one_of("hash algorithm", &algorithms).unwrap_or(balance.hash);
     }
+    set(&mut map, "slow-start", &mut balance.slow_start, value::duration);
     set(&mut map, "virtual-nodes", &mut balance.virtual_nodes, |text| {
         whole(text, 1, 100_000).map(|nodes| nodes as u32)
     });
@@ -208,11 +244,10 @@ fn retry(field: &Field<'_>, retry: &mut Retry) {
         whole(text, 0, 100).map(|percent| percent as u32)
     });
     if let Some(on) = map.take("on") {
-        let failures = ["unreachable", "broken", "timeout", "failed", "busy"].map(|on| (on, ()));
-        for failure in on.list().unwrap_or_default() {
-            failure.one_of("failure", &failures);
-        }
-        on.inactive("every failure that may be retried is");
+        let failures = RetryOn::NAMES;
+        let chosen = on.list().unwrap_or_default();
+        let chosen = chosen.iter().filter_map(|failure| failure.one_of("failure", &failures));
+        retry.on = chosen.fold(RetryOn::NONE, RetryOn::and);
     }
     map.finish();
 }

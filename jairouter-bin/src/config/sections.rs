@@ -1,67 +1,198 @@
-//! The sections whose layers are not built yet: checked in full, and noted as not active.
+//! The sections that govern: limits, breakers, fallbacks, health.
 
+use std::collections::BTreeMap;
+
+use http::StatusCode;
 use jairouter_core::ServiceType;
+use jairouter_core::fallback::CannedAnswer;
 
+use super::governed::{
+    Cache, Canned, CircuitBreaker, Fallback, HealthCheck, LimitAlgorithm, RateLimit, Said, Scope,
+};
 use super::map::Map;
 use super::names::{fold, unknown};
 use super::reader::Field;
-use super::value::{self, flag, positive, whole};
+use super::server::set;
+use super::value::{self, flag, positive, size, whole};
 
-pub(super) fn rate_limit(field: &Field<'_>) {
-    let Some(mut map) = field.map() else { return };
+/// The most a sliding window counts: see `SlidingWindow`.
+const WIDEST_WINDOW: u64 = (1 << 20) - 1;
+
+/// A limit, if it is on.
+pub(super) fn rate_limit(field: &Field<'_>) -> Option<RateLimit> {
+    let mut map = field.map()?;
     let enabled = enabled(&mut map, false);
-    let algorithms = ["token-bucket", "leaky-bucket", "sliding-window", "warm-up"];
-    check_name(&mut map, "algorithm", "algorithm", &algorithms);
-    check_name(&mut map, "scope", "scope", &["service", "model", "client-ip", "instance"]);
-    check(&mut map, "capacity", |text| whole(text, 1, u64::MAX).map(drop));
-    check(&mut map, "rate", |text| positive(text).map(drop));
-    check(&mut map, "key", |_| Ok(()));
-    check(&mut map, "client-ip-enable", |text| flag(text).map(drop));
-    check(&mut map, "warm-up-period", |text| positive(text).map(drop));
-    map.finish();
-    if enabled {
-        field.inactive("rate limits are not enforced yet");
+    let mut limit = RateLimit::default();
+    let algorithms = [
+        ("token-bucket", LimitAlgorithm::TokenBucket),
+        ("leaky-bucket", LimitAlgorithm::LeakyBucket),
+        ("sliding-window", LimitAlgorithm::SlidingWindow),
+        ("warm-up", LimitAlgorithm::WarmUp),
+    ];
+    choose(&mut map, "algorithm", "algorithm", &algorithms, &mut limit.algorithm);
+    let scopes = [
+        ("service", Scope::Service),
+        ("model", Scope::Model),
+        ("client-ip", Scope::ClientIp),
+        ("instance", Scope::Instance),
+    ];
+    choose(&mut map, "scope", "scope", &scopes, &mut limit.scope);
+    let widest = match limit.algorithm {
+        LimitAlgorithm::SlidingWindow => WIDEST_WINDOW,
+        _ => 1_000_000_000,
+    };
+    set(&mut map, "capacity", &mut limit.capacity, |text| whole(text, 1, widest));
+    set(&mut map, "rate", &mut limit.rate, |text| match positive(text)? {
+        rate if rate <= 1e9 => Ok(rate),
+        _ => Err(format!("'{text}' is more than a billion a second")),
+    });
+    set(&mut map, "client-ip-enable", &mut limit.per_client, flag);
+    set(&mut map, "warm-up-period", &mut limit.warm_up, |text| {
+        // A bare number is in seconds here, as the original has it.
+        match text.parse::<f64>() {
+            Ok(_) => value::timeout(&format!("{text}s")),
+            Err(_) => value::timeout(text),
+        }
+    });
+    set(&mut map, "tokens-per-minute", &mut limit.tokens_per_minute, |text| {
+        whole(text, 1, 1_000_000_000).map(Some)
+    });
+    if let Some(field) = map.take("key") {
+        field.inactive("the key of a rate limit means nothing here: see its scope");
     }
+    map.finish();
+    enabled.then_some(limit)
 }
 
-pub(super) fn circuit_breaker(field: &Field<'_>) {
+/// A breaker, as far as this level has something to say of it.
+pub(super) fn circuit_breaker(field: &Field<'_>, breaker: &mut CircuitBreaker) {
     let Some(mut map) = field.map() else { return };
-    let enabled = enabled(&mut map, false);
-    for key in ["failure-threshold", "success-threshold", "minimum-requests"] {
-        check(&mut map, key, |text| whole(text, 1, u32::MAX.into()).map(drop));
+    breaker.enabled = enabled(&mut map, breaker.enabled);
+    let settings = &mut breaker.settings;
+    let count = |text: &str| whole(text, 1, 1000).map(|count| count as u32);
+    if let Some(threshold) = taken(&mut map, "failure-threshold", count) {
+        *settings = settings.with_failure_threshold(threshold);
     }
-    for key in ["timeout", "window-size"] {
-        check(&mut map, key, |text| value::timeout(text).map(drop));
+    if let Some(threshold) = taken(&mut map, "success-threshold", count) {
+        *settings = settings.with_success_threshold(threshold);
+    }
+    if let Some(open_for) = taken(&mut map, "timeout", value::timeout) {
+        *settings = settings.with_open_for(open_for);
+    }
+    if let Some(longest) = taken(&mut map, "max-timeout", value::timeout) {
+        *settings = settings.with_max_open_for(longest);
+    }
+    if let Some(percent) = taken(&mut map, "failure-rate-percent", |text| whole(text, 1, 100)) {
+        *settings = settings.with_failure_rate(percent as f64 / 100.0);
+    }
+    if let Some(least) = taken(&mut map, "minimum-requests", |text| whole(text, 1, 8000)) {
+        *settings = settings.with_minimum_requests(least as u32);
+    }
+    if let Some(window) = taken(&mut map, "window-size", value::timeout) {
+        *settings = settings.with_window(window);
     }
     map.finish();
-    if enabled {
-        field.inactive("circuit breakers do not open yet");
-    }
 }
 
-pub(super) fn fallback(field: &Field<'_>) {
-    let Some(mut map) = field.map() else { return };
-    let enabled = enabled(&mut map, false);
-    check_name(&mut map, "strategy", "strategy", &["default", "cache"]);
-    check(&mut map, "cache-size", |text| whole(text, 1, u32::MAX.into()).map(drop));
-    check(&mut map, "cache-ttl", |text| value::timeout(text).map(drop));
-    map.finish();
-    if enabled {
-        field.inactive("there is no fallback yet");
+/// What answers when nobody can, if it is on. It replaces the wider level's as a whole.
+pub(super) fn fallback(field: &Field<'_>) -> Option<Fallback> {
+    #[derive(Clone, Copy, PartialEq)]
+    enum Strategy {
+        Default,
+        Cache,
+        Model,
     }
+    let mut map = field.map()?;
+    let enabled = enabled(&mut map, false);
+    let (mut fallback, mut cache) = (Fallback::default(), Cache::default());
+    let mut strategy = Strategy::Default;
+    let strategies =
+        [("default", Strategy::Default), ("cache", Strategy::Cache), ("model", Strategy::Model)];
+    choose(&mut map, "strategy", "strategy", &strategies, &mut strategy);
+    set(&mut map, "cache-size", &mut cache.entries, |text| {
+        whole(text, 1, 1_000_000).map(|entries| entries as usize)
+    });
+    set(&mut map, "cache-bytes", &mut cache.bytes, size);
+    set(&mut map, "cache-ttl", &mut cache.ttl, value::timeout);
+    set(&mut map, "cache-any", &mut cache.any, flag);
+    fallback.models = map.take("models").map(|field| models(&field)).unwrap_or_default();
+    if let Some(field) = map.take("per-model") {
+        let chains = field.named().unwrap_or_default();
+        let chain = |(name, field): (&str, Field<'_>)| (name.to_owned(), models(&field));
+        fallback.per_model = chains.into_iter().map(chain).collect::<BTreeMap<_, _>>();
+    }
+    set(&mut map, "on-context-length", &mut fallback.on_context_length, flag);
+    set(&mut map, "on-missing-model", &mut fallback.on_missing_model, flag);
+    fallback.response = map.take("response").and_then(|field| canned(&field));
+    if strategy == Strategy::Model && fallback.models.is_empty() && fallback.per_model.is_empty() {
+        map.error("the strategy 'model' needs 'models', or 'per-model'");
+    }
+    map.finish();
+    fallback.cache = (strategy == Strategy::Cache).then_some(cache);
+    enabled.then_some(fallback)
 }
 
-pub(super) fn health_check(field: &Field<'_>) {
-    let Some(mut map) = field.map() else { return };
-    let enabled = enabled(&mut map, true);
-    check(&mut map, "path", |text| path(text).map(drop));
-    for key in ["interval", "timeout"] {
-        check(&mut map, key, |text| value::timeout(text).map(drop));
+fn models(field: &Field<'_>) -> Vec<String> {
+    let names = field.list().unwrap_or_default();
+    names.iter().filter_map(|name| name.parse(super::instance::model_name)).collect()
+}
+
+fn canned(field: &Field<'_>) -> Option<Canned> {
+    let mut map = field.map()?;
+    let mut status = StatusCode::OK;
+    set(&mut map, "status", &mut status, |text| {
+        let status = whole(text, 200, 599)?;
+        StatusCode::from_u16(status as u16).map_err(|_| format!("'{text}' is not a status"))
+    });
+    let text = taken(&mut map, "text", |text| Ok(text.to_owned()));
+    let body = taken(&mut map, "body", |text| Ok(text.to_owned()));
+    let mut content_type = "application/json".to_owned();
+    set(&mut map, "content-type", &mut content_type, |text| Ok(text.to_owned()));
+    let said = match (text, body) {
+        (Some(text), None) => Some(Said::Text(text)),
+        (None, Some(body)) => Some(Said::Raw(content_type, body.into())),
+        _ => {
+            map.error("a response has either a 'text' or a 'body'");
+            None
+        }
+    };
+    let canned = Canned { status, said: said? };
+    if let Err(error) = answer(&canned) {
+        map.error(format!("this is no answer: {error}"));
     }
     map.finish();
-    if enabled {
-        field.inactive("instances are not probed yet; what requests meet counts");
+    Some(canned)
+}
+
+/// The answer itself.
+///
+/// # Errors
+///
+/// Why it is none.
+pub(crate) fn answer(canned: &Canned) -> Result<CannedAnswer, String> {
+    let answer = match &canned.said {
+        Said::Text(text) => CannedAnswer::text(text.as_str()),
+        Said::Raw(content_type, body) => {
+            CannedAnswer::raw(content_type, body.clone()).map_err(|error| error.to_string())?
+        }
+    };
+    answer.with_status(canned.status).map_err(|error| match canned.said {
+        Said::Text(_) => "a 'text' has a status from 200 to 299; an error is a 'body'".into(),
+        Said::Raw(..) => error.to_string(),
+    })
+}
+
+/// How instances are probed, as far as this level has something to say of it.
+pub(super) fn health_check(field: &Field<'_>, check: &mut HealthCheck) {
+    let Some(mut map) = field.map() else { return };
+    check.enabled = enabled(&mut map, check.enabled);
+    set(&mut map, "path", &mut check.path, |text| path(text).map(Some));
+    set(&mut map, "interval", &mut check.interval, value::timeout);
+    set(&mut map, "timeout", &mut check.timeout, value::timeout);
+    if check.timeout >= check.interval {
+        map.error("'timeout' is not less than 'interval': one probe would run into the next");
     }
+    map.finish();
 }
 
 /// Frameworks by configuration. Returns their names, which are refused where they are used.
@@ -74,7 +205,9 @@ pub(super) fn adapter_definitions(field: &Field<'_>) -> Vec<String> {
         }
         let Some(mut map) = definition.map() else { continue };
         let types = ["openai-compatible", "ollama-compatible", "extend"];
-        check_name(&mut map, "type", "type", &types);
+        if let Some(field) = map.take("type") {
+            field.one_of("type", &types.map(|name| (name, ())));
+        }
         check(&mut map, "parent", |text| match names.contains(&fold(text)) {
             true => Ok(()),
             false => adapter(text).map(drop),
@@ -118,16 +251,30 @@ fn enabled(map: &mut Map<'_>, default: bool) -> bool {
     map.take("enabled").and_then(|field| field.parse(flag)).unwrap_or(default)
 }
 
-fn check(map: &mut Map<'_>, key: &'static str, check: impl FnOnce(&str) -> Result<(), String>) {
-    if let Some(field) = map.take(key) {
-        field.parse(check);
+/// The value of this key, if it is there and can be read.
+fn taken<T>(
+    map: &mut Map<'_>,
+    key: &'static str,
+    parse: impl FnOnce(&str) -> Result<T, String>,
+) -> Option<T> {
+    map.take(key).and_then(|field| field.parse(parse))
+}
+
+fn choose<T: Copy>(
+    map: &mut Map<'_>,
+    key: &'static str,
+    what: &str,
+    choices: &[(&str, T)],
+    value: &mut T,
+) {
+    if let Some(chosen) = map.take(key).and_then(|field| field.one_of(what, choices)) {
+        *value = chosen;
     }
 }
 
-fn check_name(map: &mut Map<'_>, key: &'static str, what: &str, names: &[&str]) {
+fn check(map: &mut Map<'_>, key: &'static str, check: impl FnOnce(&str) -> Result<(), String>) {
     if let Some(field) = map.take(key) {
-        let choices: Vec<_> = names.iter().map(|name| (*name, ())).collect();
-        field.one_of(what, &choices);
+        field.parse(check);
     }
 }
 

@@ -1,5 +1,8 @@
 use std::time::Duration;
 
+use jairouter_core::balance::RetryOn;
+use jairouter_core::circuit_breaker;
+
 use super::*;
 
 /// The configuration of the original project's own article, as it stands there.
@@ -33,7 +36,7 @@ fn errors(text: &str) -> Vec<String> {
 }
 
 #[test]
-fn the_article_s_file_loads_unchanged_and_says_what_does_not_act_yet() {
+fn the_article_s_file_loads_unchanged_and_all_of_it_acts() {
     let config = good(ARTICLE);
     let chat = &config.services[0];
     assert_eq!(chat.balance.kind, BalanceKind::LeastConnections);
@@ -41,9 +44,18 @@ fn the_article_s_file_loads_unchanged_and_says_what_does_not_act_yet() {
     assert_eq!((&*instance.name, &*instance.adapter), ("qwen3:1.7B", "gpustack"));
     assert_eq!(instance.target.to_string(), "http://172.16.30.6:9090");
     assert_eq!(instance.path.as_ref().unwrap().1, "/v1/chat/completions");
-    let mut lines: Vec<_> = config.inactive.iter().map(|inactive| inactive.line).collect();
-    lines.sort_unstable();
-    assert_eq!(lines, [6, 13, 18]);
+    let numbers = |limit: &RateLimit| (limit.capacity, limit.rate, limit.scope, limit.per_client);
+    let limits: Vec<_> = chat.rate_limits.iter().map(numbers).collect();
+    let expected = [(1000, 100.0, Scope::Service, true), (100, 10.0, Scope::Service, true)];
+    assert_eq!(limits, expected, "each level's own");
+    let limits: Vec<_> = instance.rate_limits.iter().map(numbers).collect();
+    assert_eq!(limits, [(50, 5.0, Scope::Instance, false)]);
+    assert!(instance.breaker.enabled && instance.health.enabled);
+    let settings = circuit_breaker::Settings::default().with_failure_threshold(5);
+    let settings = settings.with_success_threshold(2).with_open_for(Duration::from_secs(60));
+    assert_eq!(instance.breaker.settings, settings);
+    assert_eq!(chat.fallback, Some(Fallback::default()));
+    assert_eq!(config.inactive, []);
 }
 
 #[test]
@@ -59,9 +71,19 @@ fn three_mistakes_are_reported_at_once_each_with_its_line() {
     assert!(errors[2].starts_with("31:") && errors[2].contains("instances[0].weight"));
 }
 
+/// Checks that each of these is named with its line: further lines of an instance, which begin at 7,
+/// lines at the top, which begin at 1, the line, and part of what is said.
+fn check(table: &[(&str, &str, &str, &str)]) {
+    for (instance, top, line, part) in table {
+        let shown = errors(&with(instance, top));
+        let found = shown.iter().any(|error| error.starts_with(line) && error.contains(part));
+        assert!(found, "{instance}{top} should name {line} {part}: {shown:#?}");
+    }
+}
+
 #[test]
 fn each_mistake_is_named_with_its_line() {
-    let table = [
+    check(&[
         // In an instance, whose own lines begin at 7.
         ("          weight: 70000\n", "", "7:", "65535"),
         ("          weight: many\n", "", "7:", "whole number"),
@@ -81,15 +103,6 @@ fn each_mistake_is_named_with_its_line() {
         ("          timeouts: { first-token: 0 }\n", "", "7:", "fail every"),
         ("          timeouts: { first-token: soon }\n", "", "7:", "500ms"),
         ("          timeouts: { read: 1s }\n", "", "7:", "first-token"),
-        ("          concurrency: { limit: 0 }\n", "", "7:", "from 1"),
-        ("          rate-limit: { capacity: 0 }\n", "", "7:", "capacity"),
-        ("          rate-limit: { rate: -1 }\n", "", "7:", "above 0"),
-        ("          rate-limit: { rate: .nan }\n", "", "7:", "above 0"),
-        ("          rate-limit: { algorithm: bucket }\n", "", "7:", "token-bucket"),
-        ("          rate-limit: { scope: world }\n", "", "7:", "client-ip"),
-        ("          circuit-breaker: { failure-threshold: 0 }\n", "", "7:", "failure-threshold"),
-        ("          health-check: { path: x }\n", "", "7:", "not a path"),
-        ("          fallback: { enabled: true }\n", "", "7:", "no key"),
         ("          headers: { a: '${UNSET}' }\n", "", "7:", "UNSET"),
         ("          headers: { a: '${UNSET' }\n", "", "7:", "no '}'"),
         ("          weight: 1\n          weight: 2\n", "", "8:", "twice"),
@@ -128,7 +141,6 @@ fn each_mistake_is_named_with_its_line() {
         ("  load-balance: { type: fastest }\n", "", "7:", "power-of-two-choices"),
         ("  load-balance: { hash-algorithm: crc }\n", "", "7:", "md5"),
         ("  load-balance: { virtual-nodes: 0 }\n", "", "7:", "virtual-nodes"),
-        ("  fallback: { strategy: pray }\n", "", "7:", "default"),
         ("  adapter-definitions: { x: { type: y } }\n", "", "7:", "extend"),
         ("  adapter-definitions: { vllm: {} }\n", "", "7:", "there already"),
         ("  adapter: x\n  adapter-definitions: { x: {} }\n", "", "7:", "not supported yet"),
@@ -145,12 +157,38 @@ fn each_mistake_is_named_with_its_line() {
         ("", "servers: {}\n", "1:", "'server'"),
         ("", "management: { server: { port: x } }\n", "1:", "65535"),
         ("", "a: &x [1]\nb: *x\n", "2:", "alias"),
-    ];
-    for (instance, top, line, part) in table {
-        let shown = errors(&with(instance, top));
-        let found = shown.iter().any(|error| error.starts_with(line) && error.contains(part));
-        assert!(found, "{instance}{top} should name {line} {part}: {shown:#?}");
-    }
+    ]);
+}
+
+#[test]
+fn each_mistake_in_what_governs_is_named_with_its_line() {
+    check(&[
+        ("          concurrency: { limit: 0 }\n", "", "7:", "from 1"),
+        ("          rate-limit: { capacity: 0 }\n", "", "7:", "capacity"),
+        ("          rate-limit: { rate: -1 }\n", "", "7:", "above 0"),
+        ("          rate-limit: { rate: .nan }\n", "", "7:", "above 0"),
+        ("          rate-limit: { algorithm: bucket }\n", "", "7:", "token-bucket"),
+        ("          rate-limit: { scope: world }\n", "", "7:", "client-ip"),
+        ("          circuit-breaker: { failure-threshold: 0 }\n", "", "7:", "failure-threshold"),
+        ("          health-check: { path: x }\n", "", "7:", "not a path"),
+        ("          fallback: { enabled: true }\n", "", "7:", "no key"),
+        ("  fallback: { strategy: pray }\n", "", "7:", "default"),
+        ("  fallback: { strategy: model }\n", "", "7:", "needs 'models'"),
+        ("  fallback: { models: [''] }\n", "", "7:", "empty"),
+        ("  fallback: { response: {} }\n", "", "7:", "either"),
+        ("  fallback: { response: { text: a, body: b } }\n", "", "7:", "either"),
+        ("  fallback: { response: { text: a, status: 99 } }\n", "", "7:", "599"),
+        ("  fallback: { response: { text: a, status: 503 } }\n", "", "7:", "'body'"),
+        ("  fallback: { response: { body: a, content-type: json } }\n", "", "7:", "no answer"),
+        ("  rate-limit: { algorithm: sliding-window, capacity: 2000000 }\n", "", "7:", "1048575"),
+        ("  rate-limit: { tokens-per-minute: 0 }\n", "", "7:", "from 1"),
+        ("  rate-limit: { warm-up-period: long }\n", "", "7:", "500ms"),
+        ("  circuit-breaker: { failure-rate-percent: 101 }\n", "", "7:", "100"),
+        ("  circuit-breaker: { timeout: 0 }\n", "", "7:", "fail every"),
+        ("  health-check: { interval: 1s, timeout: 1s }\n", "", "7:", "not less"),
+        ("  concurrency: { client-limit: 0 }\n", "", "7:", "from 1"),
+        ("  load-balance: { slow-start: soon }\n", "", "7:", "500ms"),
+    ]);
 }
 
 // fault: X4
@@ -255,6 +293,66 @@ model:
     assert_eq!(&*embedding.instances[0].adapter, "vllm");
     assert!(!embedding.instances[0].active);
     assert_ne!(first.id, embedding.instances[0].id, "an id is one of a kind");
+}
+
+#[test]
+fn what_governs_is_inherited_or_adds_up_as_it_is_documented() {
+    let text = "
+model:
+  rate-limit: { enabled: true, scope: instance, capacity: 7, rate: 1 }
+  circuit-breaker: { enabled: true, failure-threshold: 3, timeout: 1s }
+  health-check: { interval: 9s }
+  fallback: { enabled: true, strategy: cache, cache-ttl: 5s, cache-size: 9 }
+  retry: { on: [unreachable, busy] }
+  response-headers: false
+  services:
+    chat:
+      rate-limit: { enabled: true, algorithm: warm-up, warm-up-period: 30, tokens-per-minute: 900 }
+      circuit-breaker: { successThreshold: 4 }
+      concurrency: { model-limit: 8, client-limit: 2 }
+      fallback:
+        enabled: true
+        strategy: model
+        models: [b, c]
+        per-model: { a: [d] }
+        on-context-length: true
+        response: { body: '{}', status: 503 }
+      error-attempts: true
+      instances:
+        - { name: a, base-url: 'http://a:1', circuit-breaker: { enabled: false }, rate-limit: { enabled: true, rate: 0.5 } }
+        - { name: b, base-url: 'http://b:1', health-check: { path: /up, timeout: 1s } }
+    embedding:
+      rate-limit: { capacity: 1 }
+      instances:
+        - { name: a, base-url: 'http://a:1' }
+";
+    let config = good(text);
+    let (chat, embedding) = (&config.services[0], &config.services[1]);
+    assert_eq!(chat.rate_limits.len(), 1, "the global one is of each instance");
+    let limit = &chat.rate_limits[0];
+    assert_eq!((limit.algorithm, limit.warm_up.as_secs()), (LimitAlgorithm::WarmUp, 30));
+    assert_eq!((limit.capacity, limit.rate, limit.tokens_per_minute), (100, 10.0, Some(900)));
+    assert_eq!((chat.concurrency.per_model, chat.concurrency.per_client), (Some(8), Some(2)));
+    let (a, b) = (&chat.instances[0], &chat.instances[1]);
+    let rates = |one: &Instance| one.rate_limits.iter().map(|limit| limit.rate).collect::<Vec<_>>();
+    assert_eq!((rates(a), rates(b)), (vec![1.0, 0.5], vec![1.0]));
+    assert!(!a.breaker.enabled && b.breaker.enabled);
+    let settings = circuit_breaker::Settings::default().with_failure_threshold(3);
+    let settings = settings.with_success_threshold(4).with_open_for(Duration::from_secs(1));
+    assert_eq!(b.breaker.settings, settings);
+    assert_eq!((b.health.path.as_deref(), b.health.interval.as_secs()), (Some("/up"), 9));
+    let fallback = chat.fallback.as_ref().unwrap();
+    assert_eq!(
+        (&*fallback.models, &*fallback.per_model["a"]),
+        (&["b".into(), "c".into()][..], &["d".into()][..])
+    );
+    assert!(fallback.on_context_length && fallback.cache.is_none());
+    assert_eq!(fallback.response.as_ref().unwrap().status, 503);
+    assert_eq!(chat.retry.on, RetryOn::UNREACHABLE.and(RetryOn::BUSY));
+    assert_eq!((chat.tell.headers, chat.tell.attempts), (false, true));
+    assert!(embedding.rate_limits.is_empty(), "not enabled");
+    let cache = embedding.fallback.as_ref().unwrap().cache.unwrap();
+    assert_eq!((cache.entries, cache.ttl.as_secs()), (9, 5));
 }
 
 #[test]

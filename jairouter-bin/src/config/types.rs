@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use http::HeaderMap;
 use ipnet::IpNet;
-use jairouter_core::balance::HashAlgorithm;
+use jairouter_core::balance::{HashAlgorithm, RetryOn};
 use jairouter_core::upstream::{Target, Timeouts};
 use jairouter_core::{Endpoint, ServiceType};
 
+use super::governed::{CircuitBreaker, Concurrency, Fallback, HealthCheck, RateLimit};
 use super::identity;
 
 /// A configuration, checked and resolved: every instance holds what counts for it.
@@ -130,14 +131,47 @@ pub struct Service {
     pub balance: Balance,
     /// `retry`.
     pub retry: Retry,
+    /// `rate-limit`, of the global level and of its own: each acts.
+    pub rate_limits: Vec<RateLimit>,
+    /// `concurrency.model-limit` and `.client-limit`.
+    pub concurrency: Concurrency,
+    /// `fallback`, if it is on.
+    pub fallback: Option<Fallback>,
+    /// What callers are told.
+    pub tell: Tell,
     /// `instances`.
     pub instances: Vec<Instance>,
+}
+
+/// What callers are told of how their answer came about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Tell {
+    /// `response-headers`: `x-jairouter-instance`, `-model` and `-attempts`. Default true.
+    pub headers: bool,
+    /// `error-attempts`: which instances were asked in vain. Default false.
+    pub attempts: bool,
+}
+
+impl Default for Tell {
+    fn default() -> Self {
+        Self { headers: true, attempts: false }
+    }
 }
 
 impl Service {
     /// A service without instances.
     pub fn new(service_type: ServiceType, balance: Balance) -> Self {
-        Self { service_type, balance, retry: Retry::default(), instances: Vec::new() }
+        Self {
+            service_type,
+            balance,
+            retry: Retry::default(),
+            rate_limits: Vec::new(),
+            concurrency: Concurrency::default(),
+            fallback: None,
+            tell: Tell::default(),
+            instances: Vec::new(),
+        }
     }
 }
 
@@ -151,12 +185,15 @@ pub struct Balance {
     pub hash: HashAlgorithm,
     /// `load-balance.virtual-nodes`, of consistent-hash. Default 150.
     pub virtual_nodes: u32,
+    /// `load-balance.slow-start`. Default 10 s.
+    pub slow_start: Duration,
 }
 
 impl Balance {
     /// This strategy, with the defaults of those that hash.
     pub fn new(kind: BalanceKind) -> Self {
-        Self { kind, hash: HashAlgorithm::Md5, virtual_nodes: 150 }
+        let slow_start = Duration::from_secs(10);
+        Self { kind, hash: HashAlgorithm::Md5, virtual_nodes: 150, slow_start }
     }
 }
 
@@ -209,11 +246,13 @@ pub struct Retry {
     pub max_attempts: usize,
     /// `retry.budget-percent`, of what is in flight. Default 20.
     pub budget_percent: u32,
+    /// `retry.on`. Default all.
+    pub on: RetryOn,
 }
 
 impl Default for Retry {
     fn default() -> Self {
-        Self { max_attempts: 3, budget_percent: 20 }
+        Self { max_attempts: 3, budget_percent: 20, on: RetryOn::ALL }
     }
 }
 
@@ -249,6 +288,12 @@ pub struct Instance {
     pub connect_timeout: Duration,
     /// The most requests at a time.
     pub max_concurrency: Option<u32>,
+    /// `rate-limit`, of its own and those of wider levels with the scope `instance`: each acts.
+    pub rate_limits: Vec<RateLimit>,
+    /// `circuit-breaker`.
+    pub breaker: CircuitBreaker,
+    /// `health-check`.
+    pub health: HealthCheck,
 }
 
 impl Instance {
@@ -274,6 +319,9 @@ impl Instance {
             timeouts: Timeouts::default(),
             connect_timeout: Duration::from_secs(2),
             max_concurrency: None,
+            rate_limits: Vec::new(),
+            breaker: CircuitBreaker::default(),
+            health: HealthCheck::default(),
         })
     }
 }

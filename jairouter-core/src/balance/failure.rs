@@ -5,6 +5,7 @@ use std::time::Duration;
 use http::Response;
 use tokio::time::Instant;
 
+use super::retry_on::RetryOn;
 use super::state::InstanceState;
 use crate::error::{Attempt, Error, Kind};
 use crate::refusal;
@@ -38,8 +39,14 @@ impl Failure {
         }
     }
 
+    /// Whether another instance might do better.
     pub(super) fn may_fail_over(&self) -> bool {
         self.kind.may_fail_over()
+    }
+
+    /// Whether one is to be asked.
+    pub(super) fn is_retried(&self, on: RetryOn) -> bool {
+        self.unsent || on.contains(self.kind)
     }
 
     /// Prefers other instances for a while, if this failure says that one is needed. Whether asking

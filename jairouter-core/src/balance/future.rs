@@ -102,7 +102,9 @@ where
                 let is_free = failure.eject(guard.instance(), *this.sent);
                 this.failures.note(&failure, guard.instance(), *this.sent);
                 let (attempts, failed) = (this.failures.sent(), this.retry.take());
-                if let Some(next) = next(this.pool, request, this.tried, attempts, is_free, failed)
+                if failure.is_retried(this.pool.shared.settings.retry_on)
+                    && let Some(next) =
+                        next(this.pool, request, this.tried, attempts, is_free, failed)
                 {
                     // The one before is let go of before the next is asked.
                     drop(guard);

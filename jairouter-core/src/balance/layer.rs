@@ -3,6 +3,7 @@ use std::time::Duration;
 use tower::Layer;
 
 use super::budget::RetryBudget;
+use super::retry_on::RetryOn;
 use super::service::{Instance, LoadBalance};
 use super::strategy::Strategy;
 use super::tried::MOST_ATTEMPTS;
@@ -20,6 +21,7 @@ pub struct LoadBalanceLayer<F> {
 pub(crate) struct Settings {
     pub(super) max_attempts: usize,
     pub(super) budget: RetryBudget,
+    pub(super) retry_on: RetryOn,
     pub(super) slow_start: Duration,
     pub(super) headers: bool,
     pub(super) tell_attempts: bool,
@@ -30,6 +32,7 @@ impl Default for Settings {
         Self {
             max_attempts: 3,
             budget: RetryBudget::default(),
+            retry_on: RetryOn::ALL,
             slow_start: Duration::from_secs(10),
             headers: true,
             tell_attempts: false,
@@ -44,6 +47,10 @@ impl Settings {
 
     pub(crate) fn budget(&mut self, budget: RetryBudget) {
         self.budget = budget;
+    }
+
+    pub(crate) fn retry_on(&mut self, failures: RetryOn) {
+        self.retry_on = failures;
     }
 
     pub(crate) fn slow_start(&mut self, period: Duration) {
@@ -77,6 +84,13 @@ impl<P: Strategy + Clone> LoadBalanceLayer<P> {
     #[must_use]
     pub fn retry_budget(mut self, budget: RetryBudget) -> Self {
         self.settings.budget(budget);
+        self
+    }
+
+    /// Which failures are worth asking another instance for. Default all of [`RetryOn`].
+    #[must_use]
+    pub fn retry_on(mut self, failures: RetryOn) -> Self {
+        self.settings.retry_on(failures);
         self
     }
 

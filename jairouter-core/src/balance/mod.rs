@@ -38,6 +38,7 @@ mod failure;
 mod future;
 mod headers;
 mod layer;
+mod retry_on;
 mod service;
 mod state;
 mod strategy;
@@ -47,6 +48,7 @@ pub use budget::RetryBudget;
 pub use future::ResponseFuture;
 pub use layer::LoadBalanceLayer;
 pub(crate) use layer::Settings;
+pub use retry_on::RetryOn;
 pub use service::{Instance, LoadBalance};
 pub use state::{InFlight, InstanceState};
 pub use strategy::{

@@ -7,7 +7,7 @@ use tower::Layer;
 
 use super::member::Member;
 use super::{EndpointRouter, Limits, ModelRouter, Router};
-use crate::balance::{LoadBalance, RetryBudget, Settings, Strategy};
+use crate::balance::{LoadBalance, RetryBudget, RetryOn, Settings, Strategy};
 use crate::endpoint::ServiceType;
 use crate::fallback::FallbackLayer;
 use crate::rate_limit::{Limiter, RateLimitLayer};
@@ -41,6 +41,13 @@ impl<B, C> Group<B, C> {
     pub fn retry(mut self, max_attempts: usize, budget: RetryBudget) -> Self {
         self.settings.max_attempts(max_attempts);
         self.settings.budget(budget);
+        self
+    }
+
+    /// Which failures are worth asking another instance for. Default all.
+    #[must_use]
+    pub fn retry_on(mut self, failures: RetryOn) -> Self {
+        self.settings.retry_on(failures);
         self
     }
 

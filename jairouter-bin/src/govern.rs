@@ -1,0 +1,148 @@
+//! From a configuration to what governs: limits, breakers and fallbacks.
+
+use std::sync::Arc;
+
+use jairouter_core::circuit_breaker::Breaker;
+use jairouter_core::fallback::{self, FallbackLayer, ModelChain};
+use jairouter_core::rate_limit::{
+    Algorithm, ClientConcurrency, Concurrency, LeakyBucket, Limit, Limiter, PerClient, PerModel,
+    SlidingWindow, TokenBucket, TokensPerMinute, WarmUp,
+};
+
+use crate::config::{self, Fallback, LimitAlgorithm, RateLimit, Scope, Service};
+
+/// Several limits, each of which acts.
+pub(crate) type Limits = Vec<Arc<dyn Limiter>>;
+
+/// The limits of a service.
+pub(crate) fn of_service(service: &Service) -> Limits {
+    let name = service.service_type;
+    let mut limits: Limits = Vec::new();
+    for limit in &service.rate_limits {
+        let of = format!("the service '{name}'");
+        match limit.scope {
+            Scope::ClientIp => of_clients(limit, &of, &mut limits),
+            Scope::Model => {
+                of_models(service, limit, &mut limits);
+                if limit.per_client {
+                    of_clients(limit, &of, &mut limits);
+                }
+            }
+            Scope::Service | Scope::Instance => of_one(limit, &of, &mut limits),
+        }
+    }
+    if let Some(most) = service.concurrency.per_model {
+        let limit = |model: &str| {
+            Concurrency::new(most).named(format!("the concurrency limit of the model '{model}'"))
+        };
+        limits.push(per_model(service, limit));
+    }
+    if let Some(most) = service.concurrency.per_client {
+        let what = format!("your concurrency limit at the service '{name}'");
+        limits.push(Arc::new(ClientConcurrency::new(most).named(what)));
+    }
+    limits
+}
+
+/// The limits of an instance. Whatever their scope, they are of this one alone.
+pub(crate) fn of_instance(instance: &config::Instance) -> Limits {
+    let of = format!("the instance '{}'", instance.id);
+    let mut limits: Limits = Vec::new();
+    for limit in &instance.rate_limits {
+        match limit.scope {
+            Scope::ClientIp => of_clients(limit, &of, &mut limits),
+            _ => of_one(limit, &of, &mut limits),
+        }
+    }
+    limits
+}
+
+/// One for all, and if wanted one for each client with the same numbers.
+fn of_one(limit: &RateLimit, of: &str, limits: &mut Limits) {
+    let what = format!("the rate limit of {of}");
+    limits.push(Arc::new(Limit::new(algorithm(limit)).named(what)));
+    if let Some(tokens) = limit.tokens_per_minute {
+        let what = format!("the token limit of {of}");
+        limits.push(Arc::new(TokensPerMinute::new(tokens).named(what)));
+    }
+    if limit.per_client {
+        of_clients(limit, of, limits);
+    }
+}
+
+fn of_clients(limit: &RateLimit, of: &str, limits: &mut Limits) {
+    let what = format!("your rate limit at {of}");
+    limits.push(Arc::new(PerClient::new(algorithm(limit)).named(what)));
+    if let Some(tokens) = limit.tokens_per_minute {
+        let what = format!("your token limit at {of}");
+        limits.push(Arc::new(TokensPerMinute::per_client(tokens).named(what)));
+    }
+}
+
+fn of_models(service: &Service, limit: &RateLimit, limits: &mut Limits) {
+    let requests = |model: &str| {
+        Limit::new(algorithm(limit)).named(format!("the rate limit of the model '{model}'"))
+    };
+    limits.push(per_model(service, requests));
+    if let Some(most) = limit.tokens_per_minute {
+        let tokens = |model: &str| {
+            TokensPerMinute::new(most).named(format!("the token limit of the model '{model}'"))
+        };
+        limits.push(per_model(service, tokens));
+    }
+}
+
+fn per_model<L: Limiter + 'static>(
+    service: &Service,
+    limit: impl Fn(&str) -> L,
+) -> Arc<dyn Limiter> {
+    let mut models: Vec<&str> = service.instances.iter().map(|one| one.name.as_str()).collect();
+    models.sort_unstable();
+    models.dedup();
+    let limits = models.into_iter().map(|model| (Box::from(model), limit(model)));
+    Arc::new(PerModel::new(limits))
+}
+
+fn algorithm(limit: &RateLimit) -> Box<dyn Algorithm> {
+    let (rate, capacity) = (limit.rate, limit.capacity);
+    match limit.algorithm {
+        LimitAlgorithm::TokenBucket => Box::new(TokenBucket::new(rate, capacity)),
+        LimitAlgorithm::LeakyBucket => Box::new(LeakyBucket::new(rate, capacity)),
+        LimitAlgorithm::SlidingWindow => Box::new(SlidingWindow::new(rate, capacity)),
+        LimitAlgorithm::WarmUp => Box::new(WarmUp::new(rate, capacity, limit.warm_up)),
+    }
+}
+
+/// The breaker of an instance, if it has one.
+pub(crate) fn breaker(instance: &config::Instance) -> Option<Arc<Breaker>> {
+    instance.breaker.enabled.then(|| Arc::new(Breaker::new(instance.breaker.settings)))
+}
+
+/// What answers when no instance can.
+///
+/// # Errors
+///
+/// If a canned answer is none, as text. A configuration that was loaded has no such answer.
+pub(crate) fn fallback(fallback: Option<&Fallback>) -> Result<FallbackLayer, String> {
+    let mut layer = FallbackLayer::new();
+    let Some(fallback) = fallback else { return Ok(layer) };
+    let chain = |models: &[String]| {
+        ModelChain::new(models.iter().map(String::as_str))
+            .on_context_length(fallback.on_context_length)
+            .on_missing_model(fallback.on_missing_model)
+    };
+    if !fallback.models.is_empty() {
+        layer = layer.models(chain(&fallback.models));
+    }
+    for (model, models) in &fallback.per_model {
+        layer = layer.models_for(model.as_str(), chain(models));
+    }
+    if let Some(cache) = &fallback.cache {
+        let store = fallback::Cache::builder().entries(cache.entries).bytes(cache.bytes);
+        layer = layer.cache(store.ttl(cache.ttl).any(cache.any).build());
+    }
+    if let Some(canned) = &fallback.response {
+        layer = layer.answer(config::answer(canned)?);
+    }
+    Ok(layer)
+}
