@@ -6,8 +6,8 @@
 
 use std::io::{self, IsTerminal};
 
-use jairouter_core::End;
 use jairouter_core::observe::Exchange;
+use jairouter_core::{Attempt, End, Kind};
 use tracing_appender::non_blocking::{NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::EnvFilter;
 
@@ -49,11 +49,21 @@ pub fn access(exchange: &Exchange) {
         stream = exchange.stream,
         instance = exchange.instance.as_deref(),
         status = exchange.status.as_u16(),
-        error = exchange.error.map(jairouter_core::Kind::code),
+        error = exchange.error.map(Kind::code),
+        attempts = (!exchange.attempts.is_empty()).then(|| attempts(&exchange.attempts)),
         first_ms = exchange.first.map(|first| first.as_millis() as u64),
         total_ms = exchange.total.as_millis() as u64,
         bytes = exchange.bytes,
         client = exchange.client.map(tracing::field::display),
         end,
     );
+}
+
+/// What was asked in vain: `a: upstream_broken after 12 ms, b: …`.
+fn attempts(attempts: &[Attempt]) -> String {
+    let one = |attempt: &Attempt| {
+        let (kind, took) = (attempt.kind.code(), attempt.took.as_millis());
+        format!("{}: {kind} after {took} ms", attempt.instance)
+    };
+    attempts.iter().map(one).collect::<Vec<_>>().join(", ")
 }

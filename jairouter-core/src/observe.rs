@@ -27,7 +27,7 @@ use tower::{Layer, Service};
 
 use crate::body::{BodyGuard, End, GuardedBody};
 use crate::endpoint::Endpoint;
-use crate::error::{Error, Kind};
+use crate::error::{Attempt, Error, Kind};
 use crate::request::InferenceRequest;
 
 /// Someone who is told the story of each request.
@@ -82,6 +82,8 @@ pub struct Exchange {
     pub status: StatusCode,
     /// The kind of the error, if it was one.
     pub error: Option<Kind>,
+    /// The instances that were asked in vain, if nobody answered.
+    pub attempts: Vec<Attempt>,
     /// From the request to the commit point: for a stream, to its first token.
     pub first: Option<Duration>,
     /// From the request to the end of the body.
@@ -106,6 +108,7 @@ impl<F: Fn(&Exchange) + Clone> Observe for F {
             instance: None,
             status: StatusCode::from_u16(499).unwrap_or_default(),
             error: None,
+            attempts: Vec::new(),
             first: None,
             total: Duration::ZERO,
             bytes: 0,
@@ -134,6 +137,7 @@ impl<F: Fn(&Exchange)> Record for Recording<F> {
             Err(error) => {
                 self.exchange.status = error.status();
                 self.exchange.error = Some(error.kind());
+                self.exchange.attempts = error.attempts().to_vec();
             }
         }
     }
