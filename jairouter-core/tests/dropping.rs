@@ -326,7 +326,7 @@ fn a_retry_that_is_dropped_gives_back_its_share_of_the_budget() {
     let _entered = runtime.enter();
     let refusal = Script::new(500, JSON, vec![Step::Data("{}".into())]);
     let house = House::new(vec![refusal]);
-    let layer = LoadBalanceLayer::new(RoundRobin::new()).retry_budget(RetryBudget::new(0, 1));
+    let layer = LoadBalanceLayer::new(RoundRobin::new()).retry_budget(RetryBudget::new(100, 1));
     let service = layer.layer(house.instances());
     let mut most = 0;
     for polls in 0..LONGEST {

@@ -1,12 +1,18 @@
 //! A bound on how much failing over may add to the load of a pool.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
 
-/// At most so many retries at a time: a share of what is in flight, and never fewer than a floor.
+use crate::sync::{AtomicU64, Ordering};
+
+/// The most retries that can be saved up, unless the floor is higher.
+const MOST_SAVED: u32 = 10;
+
+/// How many retries there may be: a share of the requests, and of those in flight at a time.
 ///
-/// Counted by what runs at once and not by rate: at the rates of inference a budget of so many a
-/// second is no bound at all.
+/// Each request earns its share of a retry, and each retry spends one, so in an outage there are never
+/// more than that share and the little that was saved. And no more run at a time than the same share
+/// of what is in flight, or the floor, if that is more. A budget by time would be no bound at the
+/// rates of inference.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RetryBudget {
     percent: u32,
@@ -14,45 +20,98 @@ pub struct RetryBudget {
 }
 
 impl Default for RetryBudget {
-    /// 20 % of what is in flight, and 2 in any case.
+    /// 20 percent, and a floor of 2.
     fn default() -> Self {
         Self { percent: 20, floor: 2 }
     }
 }
 
 impl RetryBudget {
-    /// This share of what is in flight, in percent, and this many in any case.
+    /// This share in percent, up to 100. `floor` retries are saved up at the beginning and may run at a
+    /// time however little is in flight.
     pub const fn new(percent: u32, floor: u32) -> Self {
-        Self { percent, floor }
+        Self { percent: if percent < 100 { percent } else { 100 }, floor }
     }
 
-    fn limit(self, in_flight: u32) -> u32 {
+    fn most_at_a_time(self, in_flight: u32) -> u32 {
         let share = u64::from(in_flight) * u64::from(self.percent) / 100;
         self.floor.max(share as u32)
     }
 }
 
-/// The retries that run now.
-#[derive(Debug, Default)]
-pub(super) struct Retries(Arc<AtomicU32>);
+/// The retries that run now and those that are saved up, in hundredths, in one word.
+#[derive(Debug)]
+pub(super) struct Retries(Arc<AtomicU64>);
 
 /// One retry, until it is dropped.
 #[derive(Debug)]
-pub(super) struct Permit(Arc<AtomicU32>);
+pub(super) struct Permit(Arc<AtomicU64>);
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Word {
+    running: u32,
+    saved: u32,
+}
+
+impl Word {
+    fn unpack(word: u64) -> Self {
+        Self { running: (word >> 32) as u32, saved: word as u32 }
+    }
+
+    fn pack(self) -> u64 {
+        u64::from(self.running) << 32 | u64::from(self.saved)
+    }
+}
 
 impl Retries {
+    pub(super) fn new(budget: RetryBudget) -> Self {
+        let saved = budget.floor.saturating_mul(100);
+        Self(Arc::new(AtomicU64::new(Word { running: 0, saved }.pack())))
+    }
+
+    /// A request has come, and earns its share.
+    pub(super) fn earn(&self, budget: RetryBudget) {
+        let most = budget.floor.max(MOST_SAVED).saturating_mul(100);
+        change(&self.0, |word| {
+            let saved = word.saved.saturating_add(budget.percent).min(most);
+            (saved > word.saved).then_some(Word { saved, ..word })
+        });
+    }
+
     pub(super) fn acquire(&self, budget: RetryBudget, in_flight: u32) -> Option<Permit> {
-        let limit = budget.limit(in_flight);
-        let free = |running: u32| (running < limit).then_some(running + 1);
-        let counted = self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, free);
-        counted.is_ok().then(|| Permit(Arc::clone(&self.0)))
+        let most = budget.most_at_a_time(in_flight);
+        let taken = change(&self.0, |word| {
+            let saved = word.saved.checked_sub(100)?;
+            (word.running < most).then_some(Word { running: word.running + 1, saved })
+        });
+        taken.then(|| Permit(Arc::clone(&self.0)))
+    }
+}
+
+impl Permit {
+    /// One more in the place of this one, which has failed.
+    pub(super) fn again(self) -> Option<Self> {
+        let spend = |word: Word| Some(Word { saved: word.saved.checked_sub(100)?, ..word });
+        change(&self.0, spend).then_some(self)
     }
 }
 
 impl Drop for Permit {
     fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
+        change(&self.0, |word| Some(Word { running: word.running.saturating_sub(1), ..word }));
     }
+}
+
+/// Whether `step` changed the word.
+fn change(word: &AtomicU64, step: impl Fn(Word) -> Option<Word>) -> bool {
+    let mut bits = word.load(Ordering::Relaxed);
+    while let Some(next) = step(Word::unpack(bits)) {
+        match word.compare_exchange_weak(bits, next.pack(), Ordering::Relaxed, Ordering::Relaxed) {
+            Ok(_) => return true,
+            Err(current) => bits = current,
+        }
+    }
+    false
 }
 
 #[cfg(test)]
@@ -61,15 +120,43 @@ mod tests {
 
     // fault: R9
     #[test]
-    fn a_budget_is_a_share_of_the_load_and_never_below_its_floor() {
-        let retries = Retries::default();
+    fn as_many_run_at_a_time_as_the_share_of_what_is_in_flight_and_the_floor_in_any_case() {
+        let budget = RetryBudget::new(20, 20);
+        let retries = Retries::new(budget);
+        let at_rest: Vec<_> = (0..50).map_while(|_| retries.acquire(budget, 1)).collect();
+        assert_eq!(at_rest.len(), 20, "the floor, and what was saved");
+        drop(at_rest);
+        for _ in 0..1000 {
+            retries.earn(budget);
+        }
+        let few = RetryBudget::new(20, 2);
+        let loaded: Vec<_> = (0..50).map_while(|_| retries.acquire(few, 30)).collect();
+        assert_eq!(loaded.len(), 6, "a fifth of thirty");
+        drop(loaded);
+        assert!(
+            Retries::new(RetryBudget::new(0, 0)).acquire(RetryBudget::new(0, 0), 100).is_none()
+        );
+    }
+
+    // fault: R8, R9
+    #[test]
+    fn in_an_outage_a_fifth_of_the_requests_are_retried_and_two_more() {
         let budget = RetryBudget::default();
-        let at_rest: Vec<_> = (0..5).map_while(|_| retries.acquire(budget, 1)).collect();
-        assert_eq!(at_rest.len(), 2);
-        let loaded: Vec<_> = (0..50).map_while(|_| retries.acquire(budget, 100)).collect();
-        assert_eq!(loaded.len(), 18, "20 with the two that run");
-        drop((at_rest, loaded));
-        assert!(retries.acquire(RetryBudget::new(0, 0), 100).is_none());
-        assert_eq!(retries.0.load(Ordering::Relaxed), 0);
+        let retries = Retries::new(budget);
+        let mut retried = 0;
+        for _ in 0..1000 {
+            retries.earn(budget);
+            while let Some(permit) = retries.acquire(budget, 1) {
+                retried += 1;
+                drop(permit);
+            }
+        }
+        assert_eq!(retried, 202);
+        for _ in 0..1_000_000 {
+            retries.earn(budget);
+        }
+        let saved = std::iter::from_fn(|| retries.acquire(budget, 1)).count();
+        assert_eq!(saved, MOST_SAVED as usize, "quiet times do not pay for a storm");
+        assert_eq!(Word::unpack(retries.0.load(Ordering::Relaxed)).running, 0);
     }
 }

@@ -12,7 +12,7 @@ use tower::util::Oneshot;
 use super::budget::Permit;
 use super::failure::{Failure, Failures};
 use super::headers;
-use super::service::Pool;
+use super::service::{Pool, Shared};
 use super::state::InFlight;
 use super::tried::Tried;
 use crate::body::GuardedBody;
@@ -148,8 +148,7 @@ struct Next<S> {
 ///
 /// Failing over is free from an instance that was taken out while the request was on it: those that
 /// were are as many as they are, and none follows. It is free, too, where nothing was sent. Anything
-/// else would add load for as long as the failure lasts, and is budgeted; a retry that has just
-/// failed hands its share on.
+/// else would add load for as long as the failure lasts, and is budgeted.
 fn next<S: Clone>(
     pool: &Pool<S>,
     request: &InferenceRequest,
@@ -166,8 +165,11 @@ fn next<S: Clone>(
     let retry = if is_free {
         None
     } else {
-        let acquire = || pool.shared.retries.acquire(pool.shared.settings.budget, pool.in_flight());
-        Some(failed.or_else(acquire)?)
+        let Shared { settings, retries, .. } = &*pool.shared;
+        Some(match failed {
+            Some(failed) => failed.again()?,
+            None => retries.acquire(settings.budget, pool.in_flight())?,
+        })
     };
     let (service, in_flight) = pool.pick(request, tried, now)?;
     Some(Next { service, in_flight, retry })

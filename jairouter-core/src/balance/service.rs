@@ -90,7 +90,8 @@ impl<S> LoadBalance<S> {
             instances.map(|instance| (instance.service, instance.state)).unzip();
         strategy.bind(&states);
         let states = states.into();
-        let shared = Shared { states, strategy, settings, retries: Retries::default() };
+        let retries = Retries::new(settings.budget);
+        let shared = Shared { states, strategy, settings, retries };
         Self(Arc::new(Pool { services: services.into(), shared: Arc::new(shared) }))
     }
 
@@ -123,6 +124,7 @@ where
     }
 
     fn call(&mut self, request: InferenceRequest) -> Self::Future {
+        self.0.shared.retries.earn(self.0.shared.settings.budget);
         ResponseFuture::new(Arc::clone(&self.0), request)
     }
 }
