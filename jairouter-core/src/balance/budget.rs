@@ -9,10 +9,11 @@ const MOST_SAVED: u32 = 10;
 
 /// How many retries there may be: a share of the requests, and of those in flight at a time.
 ///
-/// Each request earns its share of a retry, and each retry spends one, so in an outage there are never
-/// more than that share and the little that was saved. And no more run at a time than the same share
-/// of what is in flight, or the floor, if that is more. A budget by time would be no bound at the
-/// rates of inference.
+/// Each request earns its share of a retry, and each retry that fails, too, has spent one: in an outage
+/// there are never more than that share and the little that was saved, while an instance that fails
+/// beside healthy ones costs no caller an answer. And no more run at a time than the same share of
+/// what is in flight, or the floor, if that is more. A budget by time would be no bound at the rates of
+/// inference.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RetryBudget {
     percent: u32,
@@ -89,6 +90,11 @@ impl Retries {
 }
 
 impl Permit {
+    /// It has found an answer: what it spent is there again.
+    pub(super) fn succeed(self) {
+        change(&self.0, |word| Some(Word { saved: word.saved.saturating_add(100), ..word }));
+    }
+
     /// One more in the place of this one, which has failed.
     pub(super) fn again(self) -> Option<Self> {
         let spend = |word: Word| Some(Word { saved: word.saved.checked_sub(100)?, ..word });
@@ -154,6 +160,9 @@ mod tests {
         assert_eq!(retried, 202);
         for _ in 0..1_000_000 {
             retries.earn(budget);
+        }
+        for _ in 0..100 {
+            retries.acquire(budget, 1).unwrap().succeed();
         }
         let saved = std::iter::from_fn(|| retries.acquire(budget, 1)).count();
         assert_eq!(saved, MOST_SAVED as usize, "quiet times do not pay for a storm");

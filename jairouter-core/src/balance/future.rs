@@ -96,11 +96,12 @@ where
                 }
             };
             let guard = this.in_flight.take().expect("an attempt is counted");
-            if let Some(failure) = Failure::of(&outcome)
+            let failure = Failure::of(&outcome);
+            if let Some(failure) = &failure
                 && failure.may_fail_over()
             {
                 let is_free = failure.eject(guard.instance(), *this.sent);
-                this.failures.note(&failure, guard.instance(), *this.sent);
+                this.failures.note(failure, guard.instance(), *this.sent);
                 let (attempts, failed) = (this.failures.sent(), this.retry.take());
                 if failure.is_retried(this.pool.shared.settings.retry_on)
                     && let Some(next) =
@@ -130,8 +131,10 @@ where
                     Err(std::mem::take(this.failures).told(error, settings.tell_attempts))
                 }
             };
+            if let (Some(retry), None) = (this.retry.take(), failure) {
+                retry.succeed();
+            }
             this.request.take();
-            this.retry.take();
             this.attempt.set(Attempt::None);
             return Poll::Ready(outcome);
         }

@@ -82,6 +82,18 @@ impl Upstream {
         Self::run(Script::Requests(Box::new(script))).await
     }
 
+    /// The same as [`serving`](Self::serving), at this address.
+    ///
+    /// # Panics
+    ///
+    /// If it cannot listen there.
+    pub async fn serving_at(
+        address: SocketAddr,
+        script: impl Fn(usize, &str) -> Vec<Step> + Send + Sync + 'static,
+    ) -> Self {
+        Self::run_at(address, Script::Requests(Box::new(script))).await
+    }
+
     /// Answers every request alike, on connections that stay open.
     pub async fn answering(answer: impl Into<Vec<u8>>) -> Self {
         let answer = answer.into();
@@ -89,7 +101,11 @@ impl Upstream {
     }
 
     async fn run(script: Script) -> Self {
-        let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("a free port");
+        Self::run_at(([127, 0, 0, 1], 0).into(), script).await
+    }
+
+    async fn run_at(address: SocketAddr, script: Script) -> Self {
+        let listener = TcpListener::bind(address).await.expect("a free port");
         let address = listener.local_addr().expect("it is bound");
         let events = Arc::new(Events::default());
         let task = tokio::spawn(play::serve(listener, Arc::new(script), Arc::clone(&events)));
