@@ -101,6 +101,7 @@ pub mod router;
 mod sync;
 pub mod translate;
 pub mod upstream;
+pub mod waiting_room;
 
 pub use backend::{Backend, Route};
 pub use body::{Body, BodyGuard, End, GuardedBody};

@@ -28,6 +28,7 @@ use jairouter_core::rate_limit::{
 use jairouter_core::router::Group;
 use jairouter_core::translate::{self, Framing, Message, Translate};
 use jairouter_core::upstream::{Upstream, UpstreamBody};
+use jairouter_core::waiting_room::{Room, Settings as Waiting, WaitingRoomLayer};
 use jairouter_core::{Body, Error, Gateway, GuardedBody, InferenceRequest, Router, ServiceType};
 use support::lean::{Lean, OpenAi, event, request};
 use tokio::time::Instant;
@@ -157,6 +158,24 @@ fn a_rate_limit_costs_no_allocation_unless_it_refuses() {
 }
 
 #[test]
+fn a_request_that_need_not_wait_costs_no_allocation_more() {
+    let runtime = timers();
+    let _entered = runtime.enter();
+    let room = Arc::new(Room::new(Waiting::default().with_places(100)));
+    let mut plain = warm(&Lean::json());
+    let mut spacious = WaitingRoomLayer::new(Arc::clone(&room)).layer(warm(&Lean::json()));
+    for nth in 0..3 {
+        let (first, second) = (request(), request());
+        let bare = measure(|| drop(ask(&mut plain, first))).count_total;
+        let counted = measure(|| {
+            drop(finish(spacious.call(second)).unwrap());
+            room.released();
+        });
+        assert_eq!(counted.count_total, bare, "request {nth}");
+    }
+}
+
+#[test]
 fn a_frame_that_passes_through_costs_no_allocation() {
     let runtime = timers();
     let _entered = runtime.enter();
@@ -280,6 +299,10 @@ fn what_waits_for_an_answer_is_at_most_512_bytes() {
     assert!(whole <= 512, "the gateway's future: {whole} bytes");
     let stack = size_of_val(&router(&Lean::json()).call(request()));
     assert!(stack <= 384, "the router's future: {stack} bytes");
+    let room = Arc::new(Room::new(Waiting::default()));
+    let mut spacious = WaitingRoomLayer::new(room).layer(router(&Lean::json()));
+    let spacious = size_of_val(&spacious.call(request()));
+    assert!(spacious <= stack + 96, "the waiting room's future: {spacious} bytes around {stack}");
     let mut guarded = fallback().layer(router(&Lean::json()));
     let guarded = size_of_val(&guarded.call(request()));
     assert!(guarded <= stack + 64, "the fallback's future: {guarded} bytes around {stack}");

@@ -8,7 +8,7 @@ mod support {
 }
 
 use std::pin::pin;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 
@@ -26,8 +26,9 @@ use jairouter_core::observe::{Observe, ObserveLayer, Observed, Record};
 use jairouter_core::rate_limit::{Concurrency, RateLimitLayer, TokensPerMinute};
 use jairouter_core::router::{EndpointRouter, Group, ModelRouter};
 use jairouter_core::upstream::Timeouts;
+use jairouter_core::waiting_room::{Room, Settings as Waiting, WaitingRoomLayer};
 use jairouter_core::{
-    BodyGuard, End, Gateway, InferenceRequest, Kind, Router, ServiceType, Upstream,
+    BodyGuard, End, Error, Gateway, InferenceRequest, Kind, Router, ServiceType, Upstream,
 };
 use support::engine::{Engine, Held, JSON, Played, SSE, Script, Step};
 use support::stack::{OpenAi, request, upstream};
@@ -109,6 +110,7 @@ struct House {
     running: Arc<Concurrency>,
     /// Last good answers.
     cache: Cache,
+    room: Arc<Room>,
 }
 
 type One = Upstream<OpenAi, Engine>;
@@ -124,6 +126,7 @@ impl House {
             callers: Arc::default(),
             running: Arc::new(Concurrency::new(1)),
             cache: Cache::builder().any(true).build(),
+            room: Arc::new(Room::new(Waiting::default().with_places(2))),
         }
     }
 
@@ -189,6 +192,7 @@ impl House {
             ("stories not told to their end", self.begun.load(Ordering::Relaxed) - told),
             ("bodies of callers", self.callers.load(Ordering::Relaxed)),
             ("places among those that run", self.running.running() as usize),
+            ("places in the waiting room", self.room.waiting()),
         ]
     }
 }
@@ -233,7 +237,7 @@ impl BodyGuard for Story {
 type Exchange = fn(&House, usize) -> bool;
 
 /// Every service whose futures and bodies are public, alone and in the stack.
-const SERVICES: [(&str, Exchange); 12] = [
+const SERVICES: [(&str, Exchange); 13] = [
     ("upstream", |house, polls| polled(house.upstream().oneshot(request()), polls)),
     ("circuit breaker around an upstream", |house, polls| {
         polled(house.guarded(house.upstream()).oneshot(request()), polls)
@@ -263,6 +267,23 @@ const SERVICES: [(&str, Exchange); 12] = [
         let tokens = TokensPerMinute::new(1_000_000);
         let limits = Arc::new((Arc::clone(&house.running), tokens));
         polled(RateLimitLayer::new(limits).layer(house.balanced()).oneshot(request()), polls)
+    }),
+    ("waiting room", |house, polls| {
+        let (room, service) = (Arc::clone(&house.room), house.balanced());
+        let asked = AtomicUsize::new(0);
+        // Busy when it is asked first and once more, and free again before that one waits.
+        let busy = tower::service_fn(|request| {
+            let service = service.clone();
+            let nth = asked.fetch_add(1, Ordering::Relaxed);
+            async move {
+                if nth < 2 {
+                    house.room.released();
+                    return Err(Error::new(Kind::Busy, "busy").unsent());
+                }
+                service.oneshot(request).await
+            }
+        });
+        polled(WaitingRoomLayer::new(room).layer(busy).oneshot(request()), polls)
     }),
     ("gateway", |house, polls| {
         polled(Gateway::new(house.observed(house.router())).oneshot(house.http()), polls)
@@ -340,4 +361,76 @@ fn a_retry_that_is_dropped_gives_back_its_share_of_the_budget() {
         }
     }
     assert_eq!(most, 3, "the first attempt and two more");
+}
+
+/// One request at a time, until its answer is dropped, which the room is told.
+#[derive(Clone)]
+struct OneAtATime {
+    busy: Arc<AtomicBool>,
+    room: Arc<Room>,
+}
+
+struct Answer(OneAtATime);
+
+impl Drop for Answer {
+    fn drop(&mut self) {
+        self.0.busy.store(false, Ordering::Relaxed);
+        self.0.room.released();
+    }
+}
+
+impl OneAtATime {
+    fn new() -> Self {
+        let room = Arc::new(Room::new(Waiting::default().with_places(2)));
+        Self { busy: Arc::default(), room }
+    }
+
+    /// Asks for an answer that comes at the third poll.
+    fn ask(&self) -> impl Future<Output = Result<Answer, Error>> + use<> {
+        let one = self.clone();
+        let service = tower::service_fn(move |_: InferenceRequest| {
+            let one = one.clone();
+            async move {
+                if one.busy.swap(true, Ordering::Relaxed) {
+                    return Err(Error::new(Kind::Busy, "busy").unsent());
+                }
+                let answer = Answer(one);
+                tokio::task::yield_now().await;
+                tokio::task::yield_now().await;
+                Ok(answer)
+            }
+        });
+        WaitingRoomLayer::new(Arc::clone(&self.room)).layer(service).oneshot(request())
+    }
+}
+
+#[test]
+fn wherever_one_that_waits_is_dropped_the_next_release_reaches_the_next() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+    let _entered = runtime.enter();
+    // So often it is polled before the place is free, and so often behind that.
+    for (before, behind) in [0, 1, 2, 5].into_iter().flat_map(|n| (0..4).map(move |m| (n, m))) {
+        let one = OneAtATime::new();
+        one.busy.store(true, Ordering::Relaxed);
+        let mut first = tokio_test::task::spawn(one.ask());
+        for _ in 0..before {
+            assert!(first.poll().is_pending(), "one at a time");
+        }
+        let mut second = tokio_test::task::spawn(one.ask());
+        assert!(second.poll().is_pending());
+        one.busy.store(false, Ordering::Relaxed);
+        one.room.released();
+        let over = (0..behind).any(|_| first.poll().is_ready());
+        drop(first);
+        let case = format!("dropped after {before} polls and {behind}");
+        assert_eq!(over, before > 0 && behind > 2, "{case}");
+        assert!(second.is_woken(), "{case}");
+        let answer = loop {
+            if let Poll::Ready(answer) = second.poll() {
+                break answer;
+            }
+        };
+        assert!(answer.is_ok(), "{case}");
+        assert_eq!(one.room.waiting(), 0, "{case}");
+    }
 }
