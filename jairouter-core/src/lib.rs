@@ -92,6 +92,7 @@ pub mod envelope;
 pub mod error;
 pub mod fallback;
 pub mod gateway;
+pub mod health;
 pub mod observe;
 mod peek;
 pub mod rate_limit;

@@ -40,7 +40,7 @@ impl Target {
     }
 
     /// What `Host` says to this instance.
-    pub(super) fn host_header(&self) -> &HeaderValue {
+    pub(crate) fn host_header(&self) -> &HeaderValue {
         &self.host_header
     }
 
@@ -54,15 +54,31 @@ impl Target {
             Some(prefix) if path.starts_with("/v1/") => prefix,
             _ => &self.prefix,
         };
-        let joined = match path {
+        self.join(match path {
             Cow::Borrowed(path) if prefix.is_empty() => Bytes::from_static(path.as_bytes()),
             path => Bytes::from([prefix, &*path].concat()),
-        };
-        let joined = PathAndQuery::from_maybe_shared(joined);
+        })
+    }
+
+    /// The URI of a path of the engine's own, which is beside its API and not below: `http://host/v1`
+    /// and `/health` give `http://host/health`.
+    ///
+    /// # Errors
+    ///
+    /// [`Kind::Internal`] if the path is none.
+    pub(crate) fn engine_uri(&self, path: &str) -> Result<Uri, Error> {
+        let prefix = self.prefix.strip_suffix("/v1").unwrap_or(&self.prefix);
+        match path.starts_with('/') {
+            true => self.join(Bytes::from([prefix, path].concat())),
+            false => Err(Error::new(Kind::Internal, "a path begins with a slash")),
+        }
+    }
+
+    fn join(&self, path: Bytes) -> Result<Uri, Error> {
         let mut parts = http::uri::Parts::default();
         parts.scheme = Some(self.scheme.clone());
         parts.authority = Some(self.authority.clone());
-        parts.path_and_query = joined.ok();
+        parts.path_and_query = PathAndQuery::from_maybe_shared(path).ok();
         Uri::from_parts(parts).map_err(|error| {
             Error::new(Kind::Internal, "the instance's path is not one").with_source(error)
         })
@@ -130,6 +146,25 @@ mod tests {
             let target: Target = base.parse().unwrap();
             assert_eq!(target.uri("/v1/x".into()).unwrap(), expected, "{base}");
             assert_eq!(target.uri(String::from("/v1/x").into()).unwrap(), expected, "{base}");
+        }
+    }
+
+    #[test]
+    fn an_engine_s_own_path_is_beside_its_api() {
+        let table = [
+            ("http://h:1", "/health", "http://h:1/health"),
+            ("http://h/v1", "/health", "http://h/health"),
+            ("http://h/v1/", "/v1/models", "http://h/v1/models"),
+            ("http://h/gpu/v1", "/health", "http://h/gpu/health"),
+            ("http://h/gpu", "/health?deep=1", "http://h/gpu/health?deep=1"),
+        ];
+        for (base, path, expected) in table {
+            let target: Target = base.parse().unwrap();
+            assert_eq!(target.engine_uri(path).unwrap(), expected, "{base} {path}");
+        }
+        let target: Target = "http://h/v1".parse().unwrap();
+        for path in ["", "health", "/he alth", "http://elsewhere/"] {
+            assert!(target.engine_uri(path).is_err(), "{path:?}");
         }
     }
 
