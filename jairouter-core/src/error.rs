@@ -305,6 +305,12 @@ impl Error {
         self
     }
 
+    /// Takes that back: an instance has seen the request after all.
+    pub(crate) fn sent(mut self) -> Self {
+        self.0.unsent = false;
+        self
+    }
+
     /// What went wrong.
     pub fn kind(&self) -> Kind {
         self.0.kind

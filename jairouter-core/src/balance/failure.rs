@@ -58,6 +58,16 @@ impl Failure {
             Kind::Busy => self.retry_after,
             _ => None,
         };
+        if let Some(health) = instance.health() {
+            match self.kind {
+                Kind::Unreachable => health.refused(Instant::now()),
+                Kind::UpstreamAuth => health.unauthorized(Instant::now()),
+                Kind::Rejected | Kind::Failed | Kind::ModelAbsent => {
+                    health.answered(Instant::now())
+                }
+                _ => {}
+            }
+        }
         let is_news = pause.is_some_and(|pause| instance.rest(sent, Instant::now(), pause));
         is_news || self.unsent
     }
@@ -105,6 +115,8 @@ impl Failures {
             Some(before) if last.kind().may_fail_over() && is_better(&before, &last) => before,
             _ => last,
         };
+        // What one instance has seen is not to be sent again for nothing because another refused it.
+        let error = if attempts.is_empty() { error } else { error.sent() };
         error.with_attempts(attempts, tell_attempts)
     }
 }

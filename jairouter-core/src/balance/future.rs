@@ -121,6 +121,9 @@ where
             let settings = &this.pool.shared.settings;
             let outcome = match outcome {
                 Ok(mut response) => {
+                    if let (Some(health), None) = (guard.instance().health(), &failure) {
+                        health.answered(*this.sent);
+                    }
                     if settings.headers {
                         let attempts = this.failures.sent() + 1;
                         headers::write(response.headers_mut(), guard.instance(), request, attempts);

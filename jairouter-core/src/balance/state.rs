@@ -11,6 +11,11 @@ use tokio::time::Instant;
 
 use crate::body::{BodyGuard, End};
 use crate::circuit_breaker::Breaker;
+use crate::health::Health;
+use crate::waiting_room::Room;
+
+/// How long after it was made an instance is first known to be up.
+const SETTLED: Duration = Duration::from_secs(1);
 
 /// What the balancer knows of an instance: shared by every clone of it and kept across reloads.
 pub struct InstanceState {
@@ -25,6 +30,10 @@ pub struct InstanceState {
     resting: AtomicU64,
     /// Whether it fails: it is passed over while this would refuse.
     breaker: OnceLock<Arc<Breaker>>,
+    /// Whether it may be asked, as those know who probe it.
+    health: OnceLock<Arc<Health>>,
+    /// Who waits for a place at it.
+    room: OnceLock<Arc<Room>>,
     epoch: Instant,
 }
 
@@ -65,6 +74,8 @@ impl InstanceState {
             up: AtomicBool::new(true),
             resting: AtomicU64::new(0),
             breaker: OnceLock::new(),
+            health: OnceLock::new(),
+            room: OnceLock::new(),
             epoch: Instant::now(),
         }
     }
@@ -105,9 +116,31 @@ impl InstanceState {
         self.breaker.get().and_then(|breaker| breaker.would_refuse(now))
     }
 
+    /// What is known of its health, which a balancer goes by and adds to. A second one is ignored.
+    #[must_use]
+    pub fn with_health(self, health: Arc<Health>) -> Self {
+        // Whoever was first decides.
+        let _ = self.health.set(health);
+        self
+    }
+
+    /// What is known of its health, if anybody keeps it.
+    pub fn health(&self) -> Option<&Arc<Health>> {
+        self.health.get()
+    }
+
+    /// Tells this room of each place that becomes free.
+    pub(crate) fn announce_to(&self, room: Arc<Room>) {
+        let _ = self.room.set(room);
+    }
+
     /// How far it has come since it recovered, of this time; 1 if that is over.
     pub(super) fn warmth(&self, now: Instant, slow_start: Duration) -> f64 {
-        match self.breaker.get().and_then(|breaker| breaker.recovered_for(now)) {
+        let closed = self.breaker.get().and_then(|breaker| breaker.recovered_for(now));
+        let up = self.health.get().map(|health| health.since(now));
+        // It has not come back if it was never away.
+        let up = up.filter(|since| now.saturating_duration_since(self.epoch) > *since + SETTLED);
+        match [closed, up].into_iter().flatten().min() {
             Some(since) if since < slow_start => since.as_secs_f64() / slow_start.as_secs_f64(),
             _ => 1.0,
         }
@@ -136,9 +169,15 @@ impl InstanceState {
         self.in_flight.load(Ordering::Relaxed)
     }
 
-    /// Whether it may be asked at all.
+    /// Whether it may be asked at all: it is in rotation, and not known to be down.
     pub fn is_up(&self) -> bool {
-        self.up.load(Ordering::Relaxed)
+        let is_well = |health: &Arc<Health>| health.status().may_be_asked();
+        self.up.load(Ordering::Relaxed) && self.health.get().is_none_or(is_well)
+    }
+
+    /// Whether it is asked only when no other is left.
+    pub(super) fn is_last_resort(&self) -> bool {
+        self.health.get().is_some_and(|health| health.status().is_last_resort())
     }
 
     /// Takes it out of rotation, or back.
@@ -213,6 +252,9 @@ impl InFlight {
 impl Drop for InFlight {
     fn drop(&mut self) {
         self.state.in_flight.fetch_sub(1, Ordering::Relaxed);
+        if let Some(room) = self.state.room.get() {
+            room.released();
+        }
     }
 }
 

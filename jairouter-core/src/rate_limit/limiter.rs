@@ -115,8 +115,12 @@ pub trait Hold: Send {
 #[must_use = "dropping this gives back what it holds"]
 pub struct Grant {
     held: Held,
-    quotas: [Option<Quota>; 2],
+    /// Most have none, and every request in flight carries this.
+    quotas: Option<Box<Quotas>>,
 }
+
+/// One for each unit.
+type Quotas = [Option<Quota>; 2];
 
 #[derive(Default)]
 enum Held {
@@ -131,12 +135,12 @@ enum Held {
 impl Grant {
     /// Something to hold until the end.
     pub fn holding(hold: impl Hold + 'static) -> Self {
-        Self { held: Held::One(Box::new(hold)), quotas: [None; 2] }
+        Self { held: Held::One(Box::new(hold)), quotas: None }
     }
 
     /// The same, and the caller may know of this quota, since nobody else's use shows in it.
     pub fn with_quota(mut self, quota: Quota) -> Self {
-        let slot = &mut self.quotas[quota.unit as usize];
+        let slot = &mut self.quotas.get_or_insert_default()[quota.unit as usize];
         // The tighter one counts.
         if slot.is_none_or(|other| quota.remaining < other.remaining) {
             *slot = Some(quota);
@@ -155,7 +159,7 @@ impl Grant {
 
     /// What the caller may know.
     pub fn quotas(&self) -> impl Iterator<Item = Quota> {
-        self.quotas.into_iter().flatten()
+        self.quotas.iter().flat_map(|quotas| quotas.iter().flatten()).copied()
     }
 
     /// Both.
@@ -172,7 +176,8 @@ impl Grant {
                 Held::Many(a)
             }
         };
-        other.quotas.into_iter().flatten().fold(self, Self::with_quota)
+        let quotas = other.quotas.map(|quotas| *quotas).unwrap_or_default();
+        quotas.into_iter().flatten().fold(self, Self::with_quota)
     }
 }
 

@@ -11,6 +11,7 @@ use crate::balance::{LoadBalance, RetryBudget, RetryOn, Settings, Strategy};
 use crate::endpoint::ServiceType;
 use crate::fallback::FallbackLayer;
 use crate::rate_limit::{Limiter, RateLimitLayer};
+use crate::waiting_room::{self, Room, WaitingRoom};
 
 type MakeStrategy = Box<dyn Fn() -> Box<dyn Strategy> + Send>;
 
@@ -21,6 +22,7 @@ pub struct Group<B, C> {
     settings: Settings,
     limits: Limits,
     fallback: FallbackLayer,
+    waiting_room: waiting_room::Settings,
 }
 
 impl<B, C> Group<B, C> {
@@ -32,6 +34,7 @@ impl<B, C> Group<B, C> {
             settings: Settings::default(),
             limits: None,
             fallback: FallbackLayer::new(),
+            waiting_room: waiting_room::Settings::default(),
         }
     }
 
@@ -87,6 +90,14 @@ impl<B, C> Group<B, C> {
         self
     }
 
+    /// Where requests wait while every instance of their model is at its concurrency: a room for each
+    /// model. Default none.
+    #[must_use]
+    pub fn waiting_room(mut self, settings: waiting_room::Settings) -> Self {
+        self.waiting_room = settings;
+        self
+    }
+
     /// An instance that serves the model callers call by this name, or a [`Member`]: one with a limit
     /// or a breaker of its own. Several instances of one name are its replicas.
     #[must_use]
@@ -126,10 +137,17 @@ impl<B, C> Builder<B, C> {
     /// The router.
     pub fn build(self) -> Router<B, C> {
         let services = self.groups.into_iter().map(|(service_type, group)| {
-            let Group { models, strategy, settings, limits, fallback } = group;
+            let Group { models, strategy, settings, limits, fallback, waiting_room } = group;
             let models = models.into_iter().map(|(model, members)| {
+                let room = Arc::new(Room::new(waiting_room));
                 let instances = members.into_iter().map(Member::build);
-                (model, LoadBalance::new(instances, strategy(), settings))
+                let balance = LoadBalance::new(instances, strategy(), settings);
+                if waiting_room.has_places() {
+                    for state in balance.instances() {
+                        state.announce_to(Arc::clone(&room));
+                    }
+                }
+                (model, WaitingRoom::new(balance, room))
             });
             let models = fallback.layer(ModelRouter::new(models));
             (service_type, RateLimitLayer::new(limits).layer(models))

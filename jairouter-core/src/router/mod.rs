@@ -5,10 +5,11 @@
 //!   RateLimit            of the service, its models and its callers
 //!     Fallback             what answers when nobody can
 //!       ModelRouter          model → its instances
-//!         LoadBalance          one of them, and another if it fails
-//!           RateLimit            of the instance
-//!             CircuitBreaker       not while it fails
-//!               Upstream             encode, send, decode
+//!         WaitingRoom          until one of them has a place
+//!           LoadBalance          one of them, and another if it fails
+//!             RateLimit            of the instance
+//!               CircuitBreaker       not while it fails
+//!                 Upstream             encode, send, decode
 //! ```
 //!
 //! ```
@@ -69,6 +70,7 @@ use crate::fallback::Fallback;
 use crate::rate_limit::{Grant, Limiter, RateLimit};
 use crate::request::InferenceRequest;
 use crate::upstream::Upstream;
+use crate::waiting_room::WaitingRoom;
 
 /// No limit, or this one.
 type Limits = Option<Arc<dyn Limiter>>;
@@ -76,7 +78,7 @@ type Limits = Option<Arc<dyn Limiter>>;
 /// One instance, governed.
 type Governed<B, C> = RateLimit<Limits, CircuitBreaker<Upstream<B, C>>>;
 
-type Models<B, C> = ModelRouter<LoadBalance<Governed<B, C>>>;
+type Models<B, C> = ModelRouter<WaitingRoom<LoadBalance<Governed<B, C>>>>;
 
 /// One service.
 type OneService<B, C> = RateLimit<Limits, Fallback<Models<B, C>>>;
@@ -89,7 +91,7 @@ type OneService<B, C> = RateLimit<Limits, Fallback<Models<B, C>>>;
 /// # Errors
 ///
 /// Those of its parts: [`EndpointRouter`], [`RateLimit`], [`Fallback`], [`ModelRouter`],
-/// [`LoadBalance`], [`CircuitBreaker`] and [`Upstream`].
+/// [`WaitingRoom`], [`LoadBalance`], [`CircuitBreaker`] and [`Upstream`].
 pub struct Router<B, C>(EndpointRouter<OneService<B, C>>);
 
 impl<B, C> Router<B, C> {
@@ -109,7 +111,7 @@ impl<B, C> Router<B, C> {
     pub fn instances(&self) -> impl Iterator<Item = &Arc<InstanceState>> {
         let services = self.0.services();
         let models = services.flat_map(|(_, service)| service.get_ref().get_ref().models());
-        models.flat_map(|(_, balance)| balance.instances())
+        models.flat_map(|(_, room)| room.get_ref().instances())
     }
 
     /// The same router with other clients, such as ones whose connections belong to another core.
@@ -120,8 +122,9 @@ impl<B, C> Router<B, C> {
             governed.map(|guarded| guarded.map(|upstream| upstream.map_client(&mut client)))
         };
         let mut models = |models: &Models<B, C>| {
-            let balanced =
-                models.models().map(|(name, balance)| (name.into(), balance.map(&mut one)));
+            let balanced = models
+                .models()
+                .map(|(name, room)| (name.into(), room.map(|balance| balance.map(&mut one))));
             ModelRouter::new(balanced.collect::<Vec<_>>())
         };
         let services = self.0.services().map(|(service_type, service)| {

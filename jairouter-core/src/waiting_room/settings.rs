@@ -35,6 +35,10 @@ impl Settings {
         self
     }
 
+    pub(crate) const fn has_places(self) -> bool {
+        self.places > 0
+    }
+
     /// The longest a request may wait, at most a day. Default 10 s.
     #[must_use]
     pub fn with_timeout(mut self, timeout: Duration) -> Self {

@@ -87,7 +87,7 @@ impl<'a> Candidates<'a> {
 
     /// Whether others should be asked rather than this one.
     fn is_spared(&self, state: &InstanceState, slow_start: Duration) -> bool {
-        if state.is_resting(self.now) {
+        if state.is_resting(self.now) || state.is_last_resort() {
             return true;
         }
         let warmth = state.warmth(self.now, slow_start);
