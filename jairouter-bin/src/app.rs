@@ -9,8 +9,11 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::thread;
 
+use futures::future::join_all;
+
 use crate::cli::{Cli, Command};
 use crate::config::{self, Config};
+use crate::watch::Watch;
 use crate::{discover, greeting, local, log, server, stack};
 
 /// How many ports above the usual one are tried where no configuration names one.
@@ -67,7 +70,7 @@ fn serve_local() -> Result<(), String> {
 
 fn serve(config: &Config, greeting: &dyn Fn(SocketAddr, &Config) -> String) -> Result<(), String> {
     let _log = log::init(&config.server.log);
-    let router = stack::router(config)?;
+    let (router, watches) = stack::router(config)?;
     let status = Arc::new(server::Status::new(router.instances().cloned().collect()));
     let app = stack::gateway(router, config);
     let cores = thread::available_parallelism().map_or(1, NonZeroUsize::get);
@@ -91,7 +94,10 @@ fn serve(config: &Config, greeting: &dyn Fn(SocketAddr, &Config) -> String) -> R
         trusted_proxies: config.server.trusted_proxies.clone(),
         max_connections: config.server.max_connections.unwrap_or(usize::MAX),
     };
-    server::run(listeners, settings, &status, || stack::sibling(&app))
+    let watching = async move {
+        join_all(watches.into_iter().map(Watch::run)).await;
+    };
+    server::run(listeners, settings, &status, watching, || stack::sibling(&app))
         .map_err(|error| format!("the server failed: {error}"))?;
     tracing::info!("stopped");
     Ok(())

@@ -8,8 +8,9 @@ use jairouter_core::rate_limit::{
     Algorithm, ClientConcurrency, Concurrency, LeakyBucket, Limit, Limiter, PerClient, PerModel,
     SlidingWindow, TokenBucket, TokensPerMinute, WarmUp,
 };
+use jairouter_core::waiting_room;
 
-use crate::config::{self, Fallback, LimitAlgorithm, RateLimit, Scope, Service};
+use crate::config::{self, Fallback, LimitAlgorithm, Queue, RateLimit, Scope, Service};
 
 /// Several limits, each of which acts.
 pub(crate) type Limits = Vec<Arc<dyn Limiter>>;
@@ -116,6 +117,11 @@ fn algorithm(limit: &RateLimit) -> Box<dyn Algorithm> {
 /// The breaker of an instance, if it has one.
 pub(crate) fn breaker(instance: &config::Instance) -> Option<Arc<Breaker>> {
     instance.breaker.enabled.then(|| Arc::new(Breaker::new(instance.breaker.settings)))
+}
+
+/// Where requests wait.
+pub(crate) fn waiting_room(queue: Queue) -> waiting_room::Settings {
+    waiting_room::Settings::default().with_places(queue.places).with_timeout(queue.timeout)
 }
 
 /// What answers when no instance can.

@@ -11,3 +11,4 @@ pub mod log;
 pub mod server;
 pub mod stack;
 pub mod transport;
+pub mod watch;

@@ -47,7 +47,7 @@ mod tests {
             models: vec!["a".into(), "b".into()],
         };
         let served = |found: &[Found]| {
-            let router = stack::router(&config(found).unwrap()).unwrap();
+            let (router, _) = stack::router(&config(found).unwrap()).unwrap();
             let mut models: Vec<_> = router.models().map(|(_, model)| model.to_owned()).collect();
             models.sort();
             models

@@ -17,6 +17,7 @@ use crate::config::{self, Balance, BalanceKind, Config};
 use crate::govern;
 use crate::log;
 use crate::transport::Transport;
+use crate::watch::Watch;
 
 /// Any framework, over any transport.
 pub type AnyRouter = Router<Arc<dyn Backend>, Transport>;
@@ -30,13 +31,14 @@ pub type App = Gateway<Observed<fn(&Exchange), AnyRouter>>;
 /// Retries that are always allowed at a time, however little is in flight.
 const RETRY_FLOOR: u32 = 2;
 
-/// The router of this configuration.
+/// The router of this configuration, and what looks after the health of its instances.
 ///
 /// # Errors
 ///
 /// If an instance cannot be made, as text. A configuration that was loaded has no such instance.
-pub fn router(config: &Config) -> Result<AnyRouter, String> {
+pub fn router(config: &Config) -> Result<(AnyRouter, Vec<Watch>), String> {
     let mut builder = Router::builder();
+    let mut watches = Vec::new();
     for service in &config.services {
         let budget = RetryBudget::new(service.retry.budget_percent, RETRY_FLOOR);
         let mut group = group(&service.balance)
@@ -45,17 +47,20 @@ pub fn router(config: &Config) -> Result<AnyRouter, String> {
             .slow_start(service.balance.slow_start)
             .headers(service.tell.headers)
             .tell_attempts(service.tell.attempts)
-            .fallback(govern::fallback(service.fallback.as_ref())?);
+            .fallback(govern::fallback(service.fallback.as_ref())?)
+            .waiting_room(govern::waiting_room(service.queue));
         let limits = govern::of_service(service);
         if !limits.is_empty() {
             group = group.limit(limits);
         }
         for settings in &service.instances {
-            group = group.instance(settings.name.as_str(), member(settings)?);
+            let (member, watch) = member(settings)?;
+            group = group.instance(settings.name.as_str(), member);
+            watches.extend(watch);
         }
         builder = builder.service(service.service_type, group);
     }
-    Ok(builder.build())
+    Ok((builder.build(), watches))
 }
 
 /// The gateway of this router, with the limits of this configuration.
@@ -91,7 +96,7 @@ fn group(balance: &Balance) -> Group<Arc<dyn Backend>, Transport> {
     }
 }
 
-fn member(settings: &config::Instance) -> Result<AnyMember, String> {
+fn member(settings: &config::Instance) -> Result<(AnyMember, Option<Watch>), String> {
     let backend = jairouter_adapters::by_name(&settings.adapter)
         .ok_or_else(|| format!("no adapter is called '{}'", settings.adapter))?;
     let transport = if settings.target.scheme() == "simulated" {
@@ -101,6 +106,8 @@ fn member(settings: &config::Instance) -> Result<AnyMember, String> {
         let client = HttpClient::builder().connect_timeout(settings.connect_timeout);
         Transport::Http(client.build(settings.target.authority()))
     };
+    let breaker = govern::breaker(settings);
+    let watch = Watch::new(settings, &*backend, &transport, breaker.clone())?;
     let mut upstream = Upstream::new(backend, settings.target.clone(), transport)
         .with_timeouts(settings.timeouts)
         .with_headers(settings.headers.clone());
@@ -117,14 +124,17 @@ fn member(settings: &config::Instance) -> Result<AnyMember, String> {
     if let Some(max) = settings.max_concurrency {
         state = state.with_max_concurrency(max);
     }
+    if let Some(watch) = &watch {
+        state = state.with_health(watch.health());
+    }
     state.set_up(settings.active);
     let mut member = Member::new(Instance::with_state(Arc::new(state), upstream));
-    if let Some(breaker) = govern::breaker(settings) {
+    if let Some(breaker) = breaker {
         member = member.breaker(breaker);
     }
     let limits = govern::of_instance(settings);
     if !limits.is_empty() {
         member = member.limit(limits);
     }
-    Ok(member)
+    Ok((member, watch))
 }

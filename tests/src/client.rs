@@ -160,6 +160,11 @@ impl RawClient {
     }
 }
 
+/// A request of this path.
+pub fn get(path: &str) -> Vec<u8> {
+    format!("GET {path} HTTP/1.1\r\nhost: gateway\r\n\r\n").into_bytes()
+}
+
 /// A request with this JSON.
 pub fn post(path: &str, json: &str) -> String {
     format!(

@@ -154,10 +154,13 @@ impl Drop for Gateway {
     }
 }
 
-/// A `model` section of these lines and one chat model `m` of these instances, balanced round robin.
+/// A `model` section of these lines and one chat model `m` of these instances, balanced round robin
+/// and, unless the lines say how, not probed.
 pub fn model(lines: &str, urls: &[String]) -> String {
+    let unprobed =
+        if lines.contains("health-check") { "" } else { "  health-check: { enabled: false }\n" };
     let mut model = format!(
-        "  load-balance: {{ type: round-robin }}\n{lines}  services:\n    chat:\n      instances:\n"
+        "  load-balance: {{ type: round-robin }}\n{unprobed}{lines}  services:\n    chat:\n      instances:\n"
     );
     for url in urls {
         // Memory does not refuse a write.

@@ -89,7 +89,8 @@ async fn when_every_breaker_is_open_nobody_is_waited_for() {
 async fn all_is_well_soon_after_the_first_instance_is_back() {
     let places = [closed_port().await, closed_port().await, closed_port().await];
     let urls = places.map(|place| format!("http://{place}"));
-    let gateway = Gateway::start_with("", &model(BREAKER, &urls));
+    let lines = format!("{BREAKER}  health-check: {{ enabled: true }}\n");
+    let gateway = Gateway::start_with("", &model(&lines, &urls));
     let statuses = offer(&gateway, 60, 500.0).await;
     assert!(statuses.iter().all(|status| matches!(status, 502 | 503)), "{statuses:?}");
     assert_eq!(once(&gateway).await.0, 503);

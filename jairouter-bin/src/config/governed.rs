@@ -71,6 +71,22 @@ pub struct Concurrency {
     pub per_client: Option<u32>,
 }
 
+/// Where requests wait while every instance of their model is at its concurrency.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Queue {
+    /// `concurrency.queue`, for each model. Default 0: none.
+    pub places: u32,
+    /// `concurrency.queue-timeout`. Default 10 s.
+    pub timeout: Duration,
+}
+
+impl Default for Queue {
+    fn default() -> Self {
+        Self { places: 0, timeout: Duration::from_secs(10) }
+    }
+}
+
 /// A breaker, if it is on.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 #[non_exhaustive]

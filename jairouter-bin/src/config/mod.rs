@@ -36,8 +36,8 @@ use std::io::{self, Read};
 use std::path::Path;
 
 pub use governed::{
-    Cache, Canned, CircuitBreaker, Concurrency, Fallback, HealthCheck, LimitAlgorithm, RateLimit,
-    Said, Scope,
+    Cache, Canned, CircuitBreaker, Concurrency, Fallback, HealthCheck, LimitAlgorithm, Queue,
+    RateLimit, Said, Scope,
 };
 pub(crate) use sections::answer;
 pub use types::{

@@ -6,7 +6,9 @@ use std::time::Duration;
 use jairouter_core::balance::{HashAlgorithm, RetryOn};
 use jairouter_core::upstream::Timeouts;
 
-use super::governed::{CircuitBreaker, Concurrency, Fallback, HealthCheck, RateLimit, Scope};
+use super::governed::{
+    CircuitBreaker, Concurrency, Fallback, HealthCheck, Queue, RateLimit, Scope,
+};
 use super::identity;
 use super::instance::instances;
 use super::map::Map;
@@ -31,6 +33,8 @@ pub(super) struct Level {
     /// Those of the levels above that every instance has for itself.
     pub(super) of_each_instance: Vec<RateLimit>,
     concurrency: Concurrency,
+    queue: Queue,
+    is_instance: bool,
     balance: Balance,
     retry: Retry,
     fallback: Option<Fallback>,
@@ -51,6 +55,8 @@ impl Default for Level {
             rate_limit: None,
             of_each_instance: Vec::new(),
             concurrency: Concurrency::default(),
+            queue: Queue::default(),
+            is_instance: false,
             balance: Balance::new(BalanceKind::Random),
             retry: Retry::default(),
             fallback: None,
@@ -117,6 +123,7 @@ impl Level {
 
     /// Reads what only instances may say, beside what is theirs alone.
     pub(super) fn read_narrow(&mut self, map: &mut Map<'_>) {
+        self.is_instance = true;
         if let Some(field) = map.take("retry") {
             retry(&field, &mut self.retry);
             field.inactive("a request is retried as its service says, not as an instance does");
@@ -142,15 +149,15 @@ impl Level {
         let some = |text: &str| whole(text, 1, u32::MAX.into()).map(|limit| Some(limit as u32));
         set(&mut map, "model-limit", &mut self.concurrency.per_model, some);
         set(&mut map, "client-limit", &mut self.concurrency.per_client, some);
-        let mut queue = 0;
-        set(&mut map, "queue", &mut queue, |text| whole(text, 0, u32::MAX.into()));
-        if let Some(field) = map.take("queue-timeout") {
-            field.parse(value::timeout);
+        if let Some(field) = map.take("queue") {
+            let places = field.parse(|text| whole(text, 0, 1_000_000));
+            self.queue.places = places.map_or(self.queue.places, |places| places as u32);
+            if self.is_instance {
+                field.inactive("requests wait for a model, not for one of its instances");
+            }
         }
+        set(&mut map, "queue-timeout", &mut self.queue.timeout, value::timeout);
         map.finish();
-        if queue > 0 {
-            field.inactive("requests over the concurrency are refused: there is no queue yet");
-        }
     }
 }
 
@@ -198,6 +205,7 @@ fn read_services(field: &Field<'_>, global: &Level) -> Vec<Service> {
         let mut service = Service::new(service_type, level.balance);
         service.rate_limits = of_all.into_iter().chain(level.split_limit()).collect();
         service.concurrency = level.concurrency;
+        service.queue = level.queue;
         service.retry = level.retry;
         service.fallback = level.fallback.take();
         service.tell = level.tell;

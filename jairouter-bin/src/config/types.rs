@@ -9,7 +9,7 @@ use jairouter_core::balance::{HashAlgorithm, RetryOn};
 use jairouter_core::upstream::{Target, Timeouts};
 use jairouter_core::{Endpoint, ServiceType};
 
-use super::governed::{CircuitBreaker, Concurrency, Fallback, HealthCheck, RateLimit};
+use super::governed::{CircuitBreaker, Concurrency, Fallback, HealthCheck, Queue, RateLimit};
 use super::identity;
 
 /// A configuration, checked and resolved: every instance holds what counts for it.
@@ -135,6 +135,8 @@ pub struct Service {
     pub rate_limits: Vec<RateLimit>,
     /// `concurrency.model-limit` and `.client-limit`.
     pub concurrency: Concurrency,
+    /// `concurrency.queue` and `.queue-timeout`.
+    pub queue: Queue,
     /// `fallback`, if it is on.
     pub fallback: Option<Fallback>,
     /// What callers are told.
@@ -168,6 +170,7 @@ impl Service {
             retry: Retry::default(),
             rate_limits: Vec::new(),
             concurrency: Concurrency::default(),
+            queue: Queue::default(),
             fallback: None,
             tell: Tell::default(),
             instances: Vec::new(),

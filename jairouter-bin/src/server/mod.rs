@@ -13,12 +13,15 @@ mod worker;
 use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures::FutureExt;
+use futures::future::{Either, select};
 use http::{Request, Response};
 use http_body::Body as HttpBody;
 use hyper::body::Incoming;
@@ -84,7 +87,7 @@ impl Status {
 
 /// Serves until a signal asks for the end, then drains and returns.
 ///
-/// `service` makes what answers on one core. The first signal closes the listeners and lets answers
+/// `service` makes what answers on one core; `background` runs beside them, until the end. The first signal closes the listeners and lets answers
 /// finish within the drain timeout; a second one ends the process at once.
 ///
 /// # Errors
@@ -94,6 +97,7 @@ pub fn run<S, B>(
     listeners: Listeners,
     settings: Settings,
     status: &Arc<Status>,
+    background: impl Future<Output = ()>,
     service: impl Fn() -> S,
 ) -> io::Result<()>
 where
@@ -115,7 +119,14 @@ where
     }
     drop(watched);
     let main = runtime::Builder::new_current_thread().enable_all().build()?;
-    main.block_on(signals::supervise(&phase, status, settings.drain_timeout))?;
+    main.block_on(async {
+        let supervised = pin!(signals::supervise(&phase, status, settings.drain_timeout));
+        let background = pin!(background.then(|()| std::future::pending::<()>()));
+        match select(supervised, background).await {
+            Either::Left((ended, _)) => ended,
+            Either::Right(((), _)) => Ok(()),
+        }
+    })?;
     for worker in workers {
         match worker.join() {
             Ok(result) => result?,

@@ -63,7 +63,7 @@ impl Failure {
                 Kind::Unreachable => health.refused(Instant::now()),
                 Kind::UpstreamAuth => health.unauthorized(Instant::now()),
                 Kind::Rejected | Kind::Failed | Kind::ModelAbsent => {
-                    health.answered(Instant::now())
+                    health.answered(Instant::now());
                 }
                 _ => {}
             }

@@ -171,8 +171,11 @@ impl InstanceState {
 
     /// Whether it may be asked at all: it is in rotation, and not known to be down.
     pub fn is_up(&self) -> bool {
-        let is_well = |health: &Arc<Health>| health.status().may_be_asked();
-        self.up.load(Ordering::Relaxed) && self.health.get().is_none_or(is_well)
+        let is_up = |health: &Arc<Health>| {
+            let status = health.status();
+            status.may_be_asked() || status.is_last_resort()
+        };
+        self.up.load(Ordering::Relaxed) && self.health.get().is_none_or(is_up)
     }
 
     /// Whether it is asked only when no other is left.

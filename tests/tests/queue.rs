@@ -1,0 +1,87 @@
+//! Waiting for a place, through the real program.
+
+use std::time::Duration;
+
+use jairouter_tests::client::{RawClient, ask, post};
+use jairouter_tests::gateway::{Gateway, model};
+use jairouter_tests::upstream::Step::{Send, Sleep, Stall};
+use jairouter_tests::upstream::{Seen, Upstream, json};
+use jairouter_tests::{chat, until};
+use tokio::time::{Instant, sleep};
+
+const CHAT: &str = "/v1/chat/completions";
+
+fn lines(queue: u32, timeout: &str) -> String {
+    format!("  concurrency: {{ limit: 1, queue: {queue}, queue-timeout: {timeout} }}\n")
+}
+
+/// Takes a moment for each answer, which names the request it belongs to.
+async fn slow() -> Upstream {
+    Upstream::serving(|number, _| {
+        vec![
+            Sleep(Duration::from_millis(100)),
+            Send(json("200 OK", &format!("{{\"n\":{number}}}"))),
+        ]
+    })
+    .await
+}
+
+#[tokio::test]
+async fn requests_wait_for_a_place_in_the_order_they_came() {
+    let upstream = slow().await;
+    let gateway = Gateway::start_with("", &model(&lines(10, "10s"), &[upstream.url()]));
+    let address = gateway.address();
+    let ten = (0..10_u64).map(|nth| async move {
+        sleep(Duration::from_millis(10 * nth)).await;
+        let answer = ask(address, post(CHAT, &chat("m", false))).await;
+        (answer.status, answer.text())
+    });
+    let answers = futures::future::join_all(ten).await;
+    for (nth, answer) in answers.into_iter().enumerate() {
+        assert_eq!(answer, (200, format!("{{\"n\":{nth}}}")), "first come, first served");
+    }
+}
+
+// fault: R16
+#[tokio::test]
+async fn who_finds_no_room_or_waits_too_long_is_told_when_to_come_back() {
+    let upstream = Upstream::serving(|_, _| vec![Stall]).await;
+    let gateway = Gateway::start_with("", &model(&lines(1, "400ms"), &[upstream.url()]));
+    let address = gateway.address();
+    let mut served = RawClient::connect(address).await;
+    served.post(CHAT, &chat("m", false)).await;
+    until("it is served", || upstream.requests().len() == 1).await;
+    let begun = Instant::now();
+    let waiting = tokio::spawn(async move { ask(address, post(CHAT, &chat("m", false))).await });
+    sleep(Duration::from_millis(100)).await;
+    let full = ask(address, post(CHAT, &chat("m", false))).await;
+    assert!(begun.elapsed() < Duration::from_millis(390), "at once");
+    let late = waiting.await.unwrap();
+    assert!(begun.elapsed() >= Duration::from_millis(400), "at its time");
+    for answer in [full, late] {
+        assert_eq!((answer.status, answer.code().as_str()), (503, "overloaded"));
+        let after = answer.header("retry-after").and_then(|value| value.parse::<u64>().ok());
+        assert!((1..=60).contains(&after.unwrap()), "{answer:?}");
+    }
+}
+
+#[tokio::test]
+async fn who_leaves_the_line_is_never_asked_for_and_holds_up_nobody() {
+    let upstream = slow().await;
+    let gateway = Gateway::start_with("", &model(&lines(10, "10s"), &[upstream.url()]));
+    let address = gateway.address();
+    let first = tokio::spawn(async move { ask(address, post(CHAT, &chat("m", false))).await });
+    until("it is served", || upstream.requests().len() == 1).await;
+    let mut leaving = Vec::new();
+    for _ in 0..5 {
+        let mut client = RawClient::connect(address).await;
+        client.post(CHAT, &chat("m", false)).await;
+        leaving.push(client);
+    }
+    sleep(Duration::from_millis(30)).await;
+    drop(leaving);
+    let last = ask(address, post(CHAT, &chat("m", false))).await;
+    assert_eq!((first.await.unwrap().status, last.text().as_str()), (200, "{\"n\":1}"));
+    assert_eq!(upstream.requests().len(), 2);
+    assert_eq!(upstream.count(&Seen::Left), 0);
+}
