@@ -1,4 +1,5 @@
 //! Ways of embedding JAiRouter, one file each. `cargo run -p jairouter-examples --example NAME`:
 //!
 //! * `embed_in_axum`: the gateway inside an axum service, beside routes of its own;
-//! * `custom_stack`: a stack by hand, of tower-http's layers, one of the example's and ours.
+//! * `custom_stack`: a stack by hand, of tower-http's layers, one of the example's and ours;
+//! * `governed_stack`: limits, breakers, a waiting room and a fallback, composed by hand.

@@ -98,6 +98,7 @@ pub(crate) struct Engine {
 #[derive(Debug)]
 struct Shared {
     scripts: Mutex<VecDeque<Script>>,
+    shuffled: bool,
     live: Arc<AtomicUsize>,
     asked: AtomicUsize,
 }
@@ -106,7 +107,16 @@ impl Engine {
     pub(crate) fn new(scripts: impl IntoIterator<Item = Script>) -> Self {
         let scripts = Mutex::new(scripts.into_iter().collect());
         let (live, asked) = (Arc::default(), AtomicUsize::new(0));
-        Self { shared: Arc::new(Shared { scripts, live, asked }), unready: None }
+        let shared = Shared { scripts, shuffled: false, live, asked };
+        Self { shared: Arc::new(shared), unready: None }
+    }
+
+    /// The same, playing any of its scripts each time.
+    pub(crate) fn shuffled(scripts: impl IntoIterator<Item = Script>) -> Self {
+        let scripts = Mutex::new(scripts.into_iter().collect());
+        let (live, asked) = (Arc::default(), AtomicUsize::new(0));
+        let shared = Shared { scripts, shuffled: true, live, asked };
+        Self { shared: Arc::new(shared), unready: None }
     }
 
     /// How many futures and bodies of exchanges there are.
@@ -140,6 +150,7 @@ impl Service<Request<Full<Bytes>>> for Engine {
         self.shared.asked.fetch_add(1, Ordering::Relaxed);
         let mut scripts = self.shared.scripts.lock().unwrap();
         let script = match scripts.len() {
+            many if self.shared.shuffled => scripts[fastrand::usize(..many)].clone(),
             1 => scripts[0].clone(),
             _ => scripts.pop_front().unwrap(),
         };
