@@ -13,21 +13,26 @@
 //! ```text
 //! http::Request
 //!      │
-//!  Gateway          parse once, answer always            [gateway]
-//!   Observe         the story as the caller saw it       [observe]
-//!    EndpointRouter   endpoint → service                 [router]
-//!     Fallback          what answers when none can       [fallback]
-//!      ModelRouter       model → its instances
-//!       LoadBalance        select, count, fail over      [balance]
-//!        Upstream            encode → send → decode      [upstream]
-//!         │   └─ Backend       how a framework speaks    [backend]
-//!      a client: Service<http::Request<Full<Bytes>>>     [client], or yours
+//!  Gateway            parse once, answer always               [gateway]
+//!   Observe           the story as the caller saw it          [observe]
+//!    EndpointRouter     endpoint → service                    [router]
+//!     RateLimit           of the service and its callers      [rate_limit]
+//!      Fallback             what answers when nobody can      [fallback]
+//!       ModelRouter           model → its instances           [router]
+//!        WaitingRoom            until one has a place         [waiting_room]
+//!         LoadBalance             select, count, fail over    [balance]
+//!          RateLimit                of the instance
+//!           CircuitBreaker            not while it fails      [circuit_breaker]
+//!            Upstream                   encode, send, decode  [upstream]
+//!             │  └─ Backend               how engines speak   [backend]
+//!      a client: Service<http::Request<Full<Bytes>>>          [client], or yours
 //!      │
 //! an inference engine
 //! ```
 //!
-//! [`Router`] is the middle of that picture ready made, without a fallback; each part also works
-//! alone, around any service of that shape, and a layer of your own fits between any two of them.
+//! [`Router`] is the middle of that picture ready made; each part also works alone, around any
+//! service of that shape, and a layer of your own fits between any two of them. Beside the requests,
+//! [`health`] probes the instances.
 //!
 //! Four ideas carry it:
 //!

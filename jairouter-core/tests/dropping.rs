@@ -1,6 +1,7 @@
 //! Dropping is the only cancellation: wherever a future or a body is dropped, whatever it held is
 //! given back, and whoever waits for its end is told once.
 #![cfg(test)]
+#![allow(dead_code, reason = "what is shared with other tests")]
 
 mod support {
     pub(crate) mod engine;
