@@ -22,6 +22,9 @@ def services(engines):
             for adapter in engines for script in SCRIPTS]
     # A name that has to be escaped in a path.
     chat.append(instance("normal", "acme/tiny:1.5b", "text"))
+    # Two replicas that fail, so that the gateway has asked again itself.
+    chat += [{**instance("normal", "normal-twice", "status-500"), "instance-id": number}
+             for number in ("first", "second")]
     embedding = [instance(adapter, f"{adapter}-embed", "embed") for adapter in engines]
     services = {"chat": chat, "embedding": embedding}
     for service in ("stt", "tts", "imgGen"):

@@ -169,3 +169,43 @@ mod tests {
         assert_eq!(Word::unpack(retries.0.load(Ordering::Relaxed)).running, 0);
     }
 }
+
+/// Every order two threads can come in.
+#[cfg(all(test, jairouter_loom))]
+mod orders {
+    use ::loom::thread;
+
+    use super::*;
+
+    #[test]
+    fn loom_the_last_retry_is_had_by_one_and_given_back_once() {
+        ::loom::model(|| {
+            let budget = RetryBudget::new(0, 1);
+            let retries = ::loom::sync::Arc::new(Retries::new(budget));
+            let threads = [0, 1].map(|_| {
+                let retries = ::loom::sync::Arc::clone(&retries);
+                thread::spawn(move || retries.acquire(budget, 1).map(Permit::succeed).is_some())
+            });
+            let won = threads.map(|thread| thread.join().unwrap());
+            assert!(won.contains(&true));
+            let word = Word::unpack(retries.0.load(Ordering::Relaxed));
+            assert_eq!((word.running, word.saved), (0, 100), "as if nothing had been");
+        });
+    }
+
+    #[test]
+    fn loom_what_is_earned_while_another_spends_is_not_lost() {
+        ::loom::model(|| {
+            let budget = RetryBudget::new(50, 1);
+            let retries = ::loom::sync::Arc::new(Retries::new(budget));
+            let earning = {
+                let retries = ::loom::sync::Arc::clone(&retries);
+                thread::spawn(move || retries.earn(budget))
+            };
+            let spent = retries.acquire(budget, 1).is_some();
+            earning.join().unwrap();
+            let saved = Word::unpack(retries.0.load(Ordering::Relaxed)).saved;
+            assert_eq!((spent, saved), (true, 50));
+        });
+    }
+}

@@ -41,6 +41,15 @@ class Errors(unittest.TestCase):
                     self.assertEqual(raised.exception.status_code, outward)
                     self.assertTrue(raised.exception.request_id)
 
+    def test_what_the_gateway_has_asked_again_is_not_multiplied_by_the_sdk(self):
+        for model, requests in [("normal-twice", 1), ("normal-status-500", 3)]:
+            sent = []
+            http = openai.DefaultHttpxClient(event_hooks={"request": [sent.append]})
+            with self.subTest(model), client(max_retries=2, http_client=http) as patient:
+                with self.assertRaises(openai.InternalServerError):
+                    patient.chat.completions.create(model=model, messages=HELLO)
+                self.assertEqual(len(sent), requests)
+
     def test_the_engines_words_reach_the_caller(self):
         for adapter in ADAPTERS:
             with self.subTest(adapter), self.assertRaises(openai.BadRequestError) as raised:
