@@ -223,3 +223,16 @@ async fn a_thousand_at_once_at_a_half_open_breaker_are_as_many_as_its_probes() {
     assert_eq!(refusal.code(), "circuit_open");
     assert!(refusal.header("retry-after").is_some());
 }
+
+#[tokio::test]
+async fn the_log_lists_what_was_asked_in_vain() {
+    let failing = || async { Upstream::serving(|_, _| answer("500 Oops", "", "{}")).await };
+    let [one, two] = [failing().await, failing().await];
+    let gateway = Gateway::start_with("", &model(LINES, &[one.url(), two.url()]));
+    assert_eq!(ask(gateway.address(), post(CHAT, &chat("m", true))).await.status, 500);
+    let log = gateway.logged("\"attempts\":").await;
+    for upstream in [&one, &two] {
+        let name = format!("m@{}: upstream_broken after ", upstream.address());
+        assert!(log.contains(&name), "{log}");
+    }
+}

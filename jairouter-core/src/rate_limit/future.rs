@@ -6,38 +6,48 @@ use bytes::Bytes;
 use http::Response;
 use http_body::Body as HttpBody;
 use pin_project_lite::pin_project;
+use tokio::time::Instant;
 
 use super::headers;
-use super::limiter::Grant;
+use super::limiter::{Grant, Limiter};
 use crate::body::GuardedBody;
 use crate::error::Error;
+use crate::request::InferenceRequest;
 
 pin_project! {
     /// Future of [`RateLimit`](super::RateLimit).
     ///
     /// Dropping it says that the caller left: what is held is given back, and what was spent stays
     /// spent.
-    pub struct ResponseFuture<F> {
+    pub struct ResponseFuture<L, F> {
         #[pin]
-        state: State<F>,
+        state: State<L, F>,
     }
 }
 
 pin_project! {
     #[project = StateProj]
-    enum State<F> {
+    enum State<L, F> {
         Admitted {
             #[pin]
             inner: F,
-            grant: Option<Grant>,
+            admitted: Option<Admitted<L>>,
         },
         Refused { error: Option<Error> },
     }
 }
 
-impl<F> ResponseFuture<F> {
-    pub(super) fn admitted(inner: F, grant: Grant) -> Self {
-        Self { state: State::Admitted { inner, grant: Some(grant) } }
+/// What was taken, from whom and for what.
+struct Admitted<L> {
+    grant: Grant,
+    limiter: L,
+    request: InferenceRequest,
+}
+
+impl<L, F> ResponseFuture<L, F> {
+    pub(super) fn admitted(inner: F, grant: Grant, limiter: L, request: InferenceRequest) -> Self {
+        let admitted = Some(Admitted { grant, limiter, request });
+        Self { state: State::Admitted { inner, admitted } }
     }
 
     pub(super) fn refused(error: Error) -> Self {
@@ -45,8 +55,9 @@ impl<F> ResponseFuture<F> {
     }
 }
 
-impl<F, B, E> Future for ResponseFuture<F>
+impl<L, F, B, E> Future for ResponseFuture<L, F>
 where
+    L: Limiter,
     F: Future<Output = Result<Response<B>, E>>,
     E: Into<Error>,
     B: HttpBody<Data = Bytes, Error = Error>,
@@ -54,14 +65,15 @@ where
     type Output = Result<Response<GuardedBody<B, Grant>>, Error>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let (inner, grant) = match self.project().state.project() {
-            StateProj::Admitted { inner, grant } => (inner, grant),
+        let (inner, admitted) = match self.project().state.project() {
+            StateProj::Admitted { inner, admitted } => (inner, admitted),
             StateProj::Refused { error } => {
                 return Poll::Ready(Err(error.take().expect("polled after completion")));
             }
         };
-        let outcome = ready!(inner.poll(cx));
-        let grant = grant.take().expect("polled after completion");
+        let outcome = ready!(inner.poll(cx)).map_err(Into::into);
+        let Admitted { grant, limiter, request } =
+            admitted.take().expect("polled after completion");
         Poll::Ready(match outcome {
             Ok(mut response) => {
                 for quota in grant.quotas() {
@@ -71,13 +83,17 @@ where
             }
             Err(error) => {
                 grant.refused();
-                Err(error.into())
+                // Refused further down before anybody saw it: that spends nothing here, either.
+                if error.is_unsent() {
+                    limiter.give_back(&request, Instant::now());
+                }
+                Err(error)
             }
         })
     }
 }
 
-impl<F> fmt::Debug for ResponseFuture<F> {
+impl<L, F> fmt::Debug for ResponseFuture<L, F> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ResponseFuture").finish_non_exhaustive()
     }

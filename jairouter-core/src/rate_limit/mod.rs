@@ -45,7 +45,8 @@
 //! A decision is one compare-and-swap on one word, on the core of the request: no lock, no task, no
 //! timer. Time is counted in parts of a token, so fractions of a rate are neither lost nor rounded.
 //!
-//! A rate is spent when the request is admitted, whatever comes of it. A place among the requests
+//! A rate is spent when the request is admitted, unless it is refused further down before anybody
+//! has seen it ([`Error::is_unsent`](crate::Error::is_unsent)). A place among the requests
 //! that run, and a reservation of tokens, last until the answer's body ends; dropping the future or
 //! the body ends them, too.
 //!

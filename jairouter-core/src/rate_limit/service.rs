@@ -58,14 +58,14 @@ impl<L, S> RateLimit<L, S> {
 
 impl<L, S, B> Service<InferenceRequest> for RateLimit<L, S>
 where
-    L: Limiter,
+    L: Limiter + Clone,
     S: Service<InferenceRequest, Response = Response<B>>,
     S::Error: Into<Error>,
     B: HttpBody<Data = Bytes, Error = Error>,
 {
     type Response = Response<GuardedBody<B, Grant>>;
     type Error = Error;
-    type Future = ResponseFuture<S::Future>;
+    type Future = ResponseFuture<L, S::Future>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
         self.inner.poll_ready(cx).map_err(Into::into)
@@ -75,7 +75,10 @@ where
         let now = Instant::now();
         let admitted = self.limiter.check(&request, now);
         match admitted.and_then(|()| self.limiter.acquire(&request, now)) {
-            Ok(grant) => ResponseFuture::admitted(self.inner.call(request), grant),
+            Ok(grant) => {
+                let inner = self.inner.call(request.clone());
+                ResponseFuture::admitted(inner, grant, self.limiter.clone(), request)
+            }
             Err(refusal) => ResponseFuture::refused(self.refuse(refusal)),
         }
     }

@@ -117,3 +117,19 @@ async fn an_instance_s_refusal_says_busy_and_that_nothing_was_sent() {
     assert_eq!((error.kind(), error.is_unsent(), error.quota()), (Kind::Busy, true, None));
     assert!(error.retry_after().is_some());
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_refusal_further_down_spends_nothing_either_unless_somebody_saw_the_request() {
+    let wide = Arc::new(wide());
+    let left = || wide.quota(Instant::now()).remaining;
+    let inner = RateLimitLayer::of_instance(Arc::new(tight())).layer(engine());
+    let service = RateLimitLayer::new(wide.clone()).layer(inner);
+    assert!(service.clone().oneshot(request()).await.is_ok());
+    for _ in 0..5 {
+        assert_eq!(service.clone().oneshot(request()).await.unwrap_err().kind(), Kind::Busy);
+    }
+    assert_eq!(left(), 9);
+    let seen = service_fn(async |_| Err::<Response<Body>, _>(Error::new(Kind::Failed, "seen")));
+    RateLimitLayer::new(wide.clone()).layer(seen).oneshot(request()).await.unwrap_err();
+    assert_eq!(left(), 8);
+}
