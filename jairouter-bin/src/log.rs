@@ -38,7 +38,7 @@ pub fn init(log: &Log) -> WorkerGuard {
 pub fn access(exchange: &Exchange) {
     let end = match exchange.end {
         End::Complete => "complete",
-        End::Broken(_) => "broken",
+        End::Broken(_) => "failed",
         End::Abandoned => "caller left",
     };
     tracing::info!(
