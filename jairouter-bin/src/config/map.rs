@@ -42,7 +42,10 @@ impl<'a> Map<'a> {
     /// The value of this key, unless it is not there or says nothing.
     pub(super) fn take(&mut self, key: &'static str) -> Option<Field<'a>> {
         self.known.push(key);
-        self.foreign(key)
+        let field = self.foreign(key);
+        #[cfg(test)]
+        record(&self.path, key, field.is_some());
+        field
     }
 
     /// The value of a key that is understood and not recommended to those who misspell another.
@@ -100,4 +103,28 @@ fn pairs<'a>(field: &Field<'a>) -> Option<impl Iterator<Item = Pair<'a>> + use<'
 
 fn join(path: &str, key: &str) -> String {
     if path.is_empty() { key.to_owned() } else { format!("{path}.{key}") }
+}
+
+/// A section, a key that was looked for in it, and whether it was there.
+#[cfg(test)]
+pub(super) type Asked = (String, &'static str, bool);
+
+#[cfg(test)]
+thread_local! {
+    static ASKED: std::cell::RefCell<HashSet<Asked>> = std::cell::RefCell::default();
+}
+
+#[cfg(test)]
+fn record(path: &str, key: &'static str, given: bool) {
+    let section = path.rsplit('.').next().unwrap_or_default();
+    let general = section == "model" || section.contains('[') || path.ends_with("services.chat");
+    // What may be given at three levels is documented once.
+    let section = if general { "" } else { section };
+    ASKED.with_borrow_mut(|asked| asked.insert((section.to_owned(), key, given)));
+}
+
+/// What was looked for in this thread since the last time.
+#[cfg(test)]
+pub(super) fn recorded() -> HashSet<Asked> {
+    ASKED.take()
 }
