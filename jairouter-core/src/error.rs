@@ -217,8 +217,19 @@ struct Inner {
     attempts_told: bool,
     answer: Option<Bytes>,
     stale: bool,
-    unsent: bool,
+    reach: Reach,
     source: Option<BoxError>,
+}
+
+/// How far the request came.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Reach {
+    /// An instance may have seen it.
+    Sent,
+    /// None has.
+    Unsent,
+    /// None has, for a rate was exceeded: no place that somebody leaves would help.
+    Limited,
 }
 
 impl Error {
@@ -237,7 +248,7 @@ impl Error {
             attempts_told: false,
             answer: None,
             stale: false,
-            unsent: false,
+            reach: Reach::Sent,
             source: None,
         }))
     }
@@ -301,13 +312,19 @@ impl Error {
     /// Marks a request that was refused on this side: no instance has seen anything of it, so asking
     /// another one adds no load.
     pub fn unsent(mut self) -> Self {
-        self.0.unsent = true;
+        self.0.reach = Reach::Unsent;
         self
     }
 
-    /// Takes that back: an instance has seen the request after all.
+    /// The same, and says that no place that somebody leaves would help: a rate was exceeded.
+    pub(crate) fn limited(mut self) -> Self {
+        self.0.reach = Reach::Limited;
+        self
+    }
+
+    /// Takes [`Error::unsent`] back: an instance has seen the request after all.
     pub(crate) fn sent(mut self) -> Self {
-        self.0.unsent = false;
+        self.0.reach = Reach::Sent;
         self
     }
 
@@ -368,7 +385,12 @@ impl Error {
 
     /// See [`Error::unsent`].
     pub fn is_unsent(&self) -> bool {
-        self.0.unsent
+        self.0.reach != Reach::Sent
+    }
+
+    /// See [`Error::limited`].
+    pub(crate) fn is_limited(&self) -> bool {
+        self.0.reach == Reach::Limited
     }
 }
 

@@ -85,3 +85,41 @@ async fn who_leaves_the_line_is_never_asked_for_and_holds_up_nobody() {
     assert_eq!(upstream.requests().len(), 2);
     assert_eq!(upstream.count(&Seen::Left), 0);
 }
+
+// fault: R16
+#[tokio::test]
+async fn who_is_over_an_instance_s_rate_does_not_wait_and_holds_up_nobody() {
+    let upstream = Upstream::serving(|_, _| vec![Send(json("200 OK", "{}"))]).await;
+    let rate = "  rate-limit: { enabled: true, scope: instance, capacity: 1, rate: 0.01 }\n";
+    let lines = lines(10, "5s").replace("limit: 1,", "limit: 10,") + rate;
+    let gateway = Gateway::start_with("  workers: 1\n", &model(&lines, &[upstream.url()]));
+    let address = gateway.address();
+    let begun = Instant::now();
+    let mut statuses = Vec::new();
+    for _ in 0..3 {
+        statuses.push(ask(address, post(CHAT, &chat("m", false))).await.status);
+    }
+    assert_eq!(statuses, [200, 503, 503]);
+    assert!(begun.elapsed() < Duration::from_secs(4), "at once");
+}
+
+// fault: R16
+#[tokio::test]
+async fn who_finds_one_instance_full_and_another_over_its_rate_waits_for_a_place_at_the_first() {
+    let (slow, fast) = (slow().await, Upstream::answering(json("200 OK", "{}")).await);
+    let limit = "rate-limit: { enabled: true, scope: instance, capacity: 1, rate: 0.01 }";
+    let yaml = format!(
+        "server:\n  port: 0\n  workers: 1\n  log: {{ level: info, format: json }}\nmodel:\n  \
+         load-balance: {{ type: round-robin }}\n{}  services:\n    chat:\n      instances:\n        \
+         - {{ name: m, base-url: '{}' }}\n        - {{ name: m, base-url: '{}', {limit} }}\n",
+        lines(10, "5s"),
+        slow.url(),
+        fast.url(),
+    );
+    let gateway = Gateway::start_yaml(&yaml);
+    let address = gateway.address();
+    let six = (0..6).map(|_| async move { ask(address, post(CHAT, &chat("m", false))).await });
+    let answers = futures::future::join_all(six).await;
+    assert!(answers.iter().all(|answer| answer.status == 200), "{answers:?}");
+    assert_eq!((slow.requests().len(), fast.requests().len()), (5, 1));
+}

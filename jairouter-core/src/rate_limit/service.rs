@@ -48,6 +48,7 @@ impl<L, S> RateLimit<L, S> {
         let Refusal { what, retry_after, quota } = refusal;
         let error =
             Error::new(kind, format!("{what} is exceeded")).with_retry_after(retry_after).unsent();
+        let error = if self.of_instance { error.limited() } else { error };
         match quota {
             // What an instance may still be asked is not the caller's concern.
             Some(quota) if !self.of_instance => error.with_quota(quota),

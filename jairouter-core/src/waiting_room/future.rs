@@ -59,6 +59,7 @@ where
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
         let request = this.request.as_ref().expect("polled after completion");
+        let mut turns = 0;
         let outcome = loop {
             if let StateProj::Asking { response } = this.state.as_mut().project() {
                 let Poll::Ready(outcome) = response.poll(cx) else {
@@ -93,7 +94,13 @@ where
                 },
             };
             match turn {
+                // Something inside makes room only by refusing: others get this thread's time.
+                Turn::Ask if turns == TURNS => {
+                    cx.waker().wake_by_ref();
+                    return Poll::Pending;
+                }
                 Turn::Ask => {
+                    turns += 1;
                     let response = Oneshot::new(this.inner.clone(), request.clone());
                     this.state.set(State::Asking { response });
                 }
@@ -127,9 +134,12 @@ impl<S: Service<InferenceRequest>> State<S> {
     }
 }
 
+/// How often it asks in one poll.
+const TURNS: u32 = 16;
+
 /// Whether an instance would have taken the request if it had been free.
 fn is_for_now(error: &Error) -> bool {
-    error.kind() == Kind::Busy && error.is_unsent()
+    error.kind() == Kind::Busy && error.is_unsent() && !error.is_limited()
 }
 
 impl<S: Service<InferenceRequest>> fmt::Debug for ResponseFuture<S> {

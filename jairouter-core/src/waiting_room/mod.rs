@@ -44,8 +44,10 @@
 //! # Who waits
 //!
 //! A request waits if the service inside refuses it with [`Kind::Busy`] and says that it is
-//! [unsent](crate::Error::unsent): every instance is at its concurrency, or over a rate of ours. What
-//! an instance itself has refused is passed on, for it has cost that instance something to say so.
+//! [unsent](crate::Error::unsent): every instance is at its concurrency. What an instance itself has
+//! refused is passed on, for it has cost that instance something to say so; and so is what a
+//! [rate](crate::rate_limit) of an instance refuses, for it may be one of this caller alone, and those
+//! behind would wait for nothing.
 //! While somebody waits, whoever comes stands behind them without asking, or those who wait would be
 //! overtaken for as long as there is more to come than can be done.
 //!
