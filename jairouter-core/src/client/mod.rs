@@ -163,7 +163,11 @@ impl Service<Request<Full<Bytes>>> for HttpClient {
             *request.uri_mut() = Uri::from(path.unwrap_or(PathAndQuery::from_static("/")));
             request.headers_mut().entry(HOST).or_insert_with(|| shared.host.clone());
             let pooled = match request.extensions().get::<NewConnection>() {
-                Some(NewConnection) => None,
+                // The one that was dead was the last that was used: the others are older.
+                Some(NewConnection) => {
+                    shared.pool.clear();
+                    None
+                }
                 None => shared.pool.take(),
             };
             let live = match pooled {

@@ -60,6 +60,12 @@ impl Pool {
         self.ensure_swept();
     }
 
+    /// Closes them all.
+    pub(super) fn clear(&self) {
+        let idle = self.try_idle().map(|mut idle| std::mem::take(&mut *idle));
+        drop(idle);
+    }
+
     pub(super) fn len(&self) -> usize {
         self.idle.lock().map_or(0, |idle| idle.len())
     }
