@@ -50,6 +50,8 @@ pub struct Parts {
     pub payload: Bytes,
     /// The caller's address.
     pub client: Option<IpAddr>,
+    /// When it was made: what a total timeout counts from, over all its attempts.
+    pub received: Instant,
     /// When the caller stops waiting.
     pub deadline: Option<Instant>,
     /// Anything a layer wants to tell a later one.
@@ -86,6 +88,7 @@ impl InferenceRequest {
             headers,
             payload,
             client: None,
+            received: Instant::now(),
             deadline: None,
             extensions: Extensions::new(),
             span,

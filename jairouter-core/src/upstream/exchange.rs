@@ -40,7 +40,10 @@ where
     R: Into<Body>,
 {
     let start = Instant::now();
-    let end = settings.timeouts.end(start, request.deadline);
+    let end = settings.timeouts.end(request.received, request.deadline);
+    if end <= start {
+        return Err(late(&settings.timeouts, true).unsent());
+    }
     let first = settings.timeouts.first(start, end);
     let request = match &settings.model {
         Some(model) => request.with_model(model),

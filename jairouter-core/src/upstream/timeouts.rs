@@ -52,8 +52,8 @@ impl Timeouts {
     }
 
     /// When the whole exchange must be over.
-    pub(super) fn end(&self, start: Instant, deadline: Option<Instant>) -> Instant {
-        let end = after(start, self.total);
+    pub(super) fn end(&self, received: Instant, deadline: Option<Instant>) -> Instant {
+        let end = after(received, self.total);
         deadline.map_or(end, |deadline| end.min(deadline))
     }
 
