@@ -1,11 +1,13 @@
 //! Everything fails at once: how much is asked, what callers get, and how soon all is well again.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use jairouter_tests::client::{ask, post};
 use jairouter_tests::gateway::{Gateway, model};
-use jairouter_tests::upstream::Step::Send;
-use jairouter_tests::upstream::{Upstream, closed_port, json};
+use jairouter_tests::upstream::Step::{Rst, Send};
+use jairouter_tests::upstream::{Step, Upstream, closed_port, json};
 use jairouter_tests::{chat, until};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, sleep_until};
@@ -78,10 +80,81 @@ async fn when_every_breaker_is_open_nobody_is_waited_for() {
     let gateway = Gateway::start_with("", &model(BREAKER, &urls));
     offer(&gateway, 60, 500.0).await;
     let asked = attempts(&instances);
+    let begun = Instant::now();
+    let mut refused = 0;
     for _ in 0..50 {
-        assert_eq!(once(&gateway).await, (503, "circuit_open".to_owned()));
+        refused += usize::from(once(&gateway).await == (503, "circuit_open".to_owned()));
     }
-    assert_eq!(attempts(&instances), asked, "nothing was sent");
+    let sent = attempts(&instances) - asked;
+    // They are well if asked for their health: one request a second finds out more.
+    let most = begun.elapsed().as_secs() as usize + 1;
+    assert!(sent <= most && refused >= 50 - most, "{sent} were sent, {refused} refused");
+}
+
+/// Instances that are well until they all fail in this way, and answer for their health all the time.
+async fn switched(fault: &Step) -> ([Upstream; 3], Arc<AtomicBool>) {
+    let fails = Arc::new(AtomicBool::new(false));
+    let one = || async {
+        let (fault, fails) = (fault.clone(), Arc::clone(&fails));
+        Upstream::serving(move |_, request| {
+            let fails = fails.load(Ordering::Relaxed) && request.starts_with("POST");
+            vec![if fails { fault.clone() } else { Send(json("200 OK", "{}")) }]
+        })
+        .await
+    };
+    ([one().await, one().await, one().await], fails)
+}
+
+// fault: R8, R9
+#[tokio::test]
+async fn neither_the_kind_of_the_outage_nor_quiet_times_before_make_more_of_it() {
+    let busy = "HTTP/1.1 429 Too Many Requests\r\nretry-after: 0\r\ncontent-length: 2\r\n\r\n{}";
+    let faults =
+        [Send(json("500 Oops", "{}")), Rst, Send("what?\r\n\r\n".into()), Send(busy.into())];
+    for (rate, count) in [(1.0, 8_u32), (50.0, 100)] {
+        let one = |fault: &Step| {
+            let fault = fault.clone();
+            async move {
+                let (instances, fails) = switched(&fault).await;
+                let gateway =
+                    Gateway::start_with("", &model("", &instances.each_ref().map(Upstream::url)));
+                let before = offer(&gateway, 60, 1000.0).await;
+                assert!(before.iter().all(|status| *status == 200), "{before:?}");
+                fails.store(true, Ordering::Relaxed);
+                let asked = attempts(&instances);
+                offer(&gateway, count, rate).await;
+                // And a connection that was used before may be dead: once for each instance and worker.
+                let stale = if matches!(fault, Rst) { 6 } else { 0 };
+                let (asked, most) = (attempts(&instances) - asked, count + count / 5 + 2 + stale);
+                assert!(
+                    asked <= most as usize,
+                    "{asked} for {count} at {rate} a second: {fault:?}"
+                );
+            }
+        };
+        futures::future::join_all(faults.iter().map(one)).await;
+    }
+}
+
+// fault: R1, R7
+#[tokio::test]
+async fn a_pool_that_is_well_is_not_refused_to_everybody_until_its_breakers_time_is_over() {
+    let (instances, fails) = switched(&Send(json("500 Oops", "{}"))).await;
+    let lines = format!("{BREAKER}  health-check: {{ enabled: true }}\n");
+    let urls = instances.each_ref().map(Upstream::url);
+    let gateway = Gateway::start_with("  workers: 2\n", &model(&lines, &urls));
+    fails.store(true, Ordering::Relaxed);
+    offer(&gateway, 60, 500.0).await;
+    assert_eq!(once(&gateway).await.1, "circuit_open");
+    // Somebody's prompts made them all fail, and nobody's do any longer.
+    fails.store(false, Ordering::Relaxed);
+    let begun = Instant::now();
+    let mut well = 0;
+    while well < 20 {
+        well = if once(&gateway).await.0 == 200 { well + 1 } else { 0 };
+        assert!(begun.elapsed() < Duration::from_secs(5), "five seconds at most");
+        sleep(Duration::from_millis(20)).await;
+    }
 }
 
 // fault: R1

@@ -10,8 +10,12 @@ use super::state::InstanceState;
 use crate::error::{Attempt, Error, Kind};
 use crate::refusal;
 
-/// How long an instance rests that refused a connection or broke one off.
-const AFTER_A_BREAK: Duration = Duration::from_secs(1);
+/// How long an instance rests that broke off, failed twice in a row, or is busy and does not say for
+/// how long.
+const AFTER_A_FAILURE: Duration = Duration::from_secs(1);
+
+/// How long one rests at least that says so: it may say 0, to every request.
+const SHORTEST: Duration = Duration::from_millis(100);
 
 /// How long an instance rests that refuses our key: no request of ours will change its mind.
 const AFTER_A_REFUSAL: Duration = Duration::from_secs(10);
@@ -21,7 +25,7 @@ pub(super) struct Failure {
     kind: Kind,
     retry_after: Option<Duration>,
     /// Whether it was refused before anything was sent.
-    unsent: bool,
+    pub(super) unsent: bool,
 }
 
 impl Failure {
@@ -39,6 +43,11 @@ impl Failure {
         }
     }
 
+    /// Whether it speaks against the instance, rather than against the request.
+    pub(super) fn is_the_instance_s(&self) -> bool {
+        self.unsent || self.may_fail_over()
+    }
+
     /// Whether another instance might do better.
     pub(super) fn may_fail_over(&self) -> bool {
         self.kind.may_fail_over()
@@ -49,27 +58,32 @@ impl Failure {
         self.unsent || on.contains(self.kind)
     }
 
-    /// Prefers other instances for a while, if this failure says that one is needed. Whether asking
-    /// one of them instead is free.
-    pub(super) fn eject(&self, instance: &InstanceState, sent: Instant) -> bool {
+    /// Prefers other instances for a while, if it was this one's doing.
+    pub(super) fn eject(&self, instance: &InstanceState) {
+        if self.unsent {
+            return;
+        }
+        let now = Instant::now();
+        let again = instance.failed(now);
         let pause = match self.kind {
-            Kind::Unreachable | Kind::Broken => Some(AFTER_A_BREAK),
+            Kind::Unreachable | Kind::Broken => Some(AFTER_A_FAILURE),
             Kind::UpstreamAuth => Some(AFTER_A_REFUSAL),
-            Kind::Busy => self.retry_after,
+            Kind::Busy => Some(self.retry_after.unwrap_or(AFTER_A_FAILURE).max(SHORTEST)),
+            // Once may have been the request's doing, and one that fails at once has time for them all.
+            Kind::Failed | Kind::Timeout => again.then_some(AFTER_A_FAILURE),
             _ => None,
         };
+        if let Some(pause) = pause {
+            instance.rest(now, pause);
+        }
         if let Some(health) = instance.health() {
             match self.kind {
-                Kind::Unreachable => health.refused(Instant::now()),
-                Kind::UpstreamAuth => health.unauthorized(Instant::now()),
-                Kind::Rejected | Kind::Failed | Kind::ModelAbsent => {
-                    health.answered(Instant::now());
-                }
+                Kind::Unreachable => health.refused(now),
+                Kind::UpstreamAuth => health.unauthorized(now),
+                Kind::Failed | Kind::ModelAbsent => health.answered(now),
                 _ => {}
             }
         }
-        let is_news = pause.is_some_and(|pause| instance.rest(sent, Instant::now(), pause));
-        is_news || self.unsent
     }
 }
 

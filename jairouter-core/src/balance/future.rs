@@ -100,15 +100,17 @@ where
             if let Some(failure) = &failure
                 && failure.may_fail_over()
             {
-                let is_free = failure.eject(guard.instance(), *this.sent);
+                failure.eject(guard.instance());
                 this.failures.note(failure, guard.instance(), *this.sent);
-                let (attempts, failed) = (this.failures.sent(), this.retry.take());
+                // What was not sent has spent nothing.
+                let (unsent, failed) = (failure.unsent, this.retry.take());
+                let retry = if unsent { Retry::Kept(failed) } else { Retry::Failed(failed) };
+                let attempts = this.failures.sent();
                 if failure.is_retried(this.pool.shared.settings.retry_on)
-                    && let Some(next) =
-                        next(this.pool, request, this.tried, attempts, is_free, failed)
+                    && let Some(next) = next(this.pool, request, this.tried, attempts, retry)
                 {
                     // The one before is let go of before the next is asked.
-                    drop(guard);
+                    guard.over(unsent);
                     this.failures.keep(outcome.err());
                     *this.sent = Instant::now();
                     *this.in_flight = Some(next.in_flight);
@@ -119,11 +121,14 @@ where
                 }
             }
             let settings = &this.pool.shared.settings;
+            if !failure.as_ref().is_some_and(Failure::is_the_instance_s) {
+                guard.instance().answered(*this.sent);
+                if let Some(health) = guard.instance().health() {
+                    health.answered(*this.sent);
+                }
+            }
             let outcome = match outcome {
                 Ok(mut response) => {
-                    if let (Some(health), None) = (guard.instance().health(), &failure) {
-                        health.answered(*this.sent);
-                    }
                     if settings.headers {
                         let attempts = this.failures.sent() + 1;
                         headers::write(response.headers_mut(), guard.instance(), request, attempts);
@@ -131,7 +136,11 @@ where
                     Ok(response.map(|body| GuardedBody::new(body, guard)))
                 }
                 Err(error) => {
-                    Err(std::mem::take(this.failures).told(error, settings.tell_attempts))
+                    guard.over(error.is_unsent());
+                    let error = std::mem::take(this.failures).told(error, settings.tell_attempts);
+                    // While a place may become free, that is what there is to wait for.
+                    let full = error.is_limited().then(|| this.pool.full(*this.sent)).flatten();
+                    Err(full.unwrap_or(error))
                 }
             };
             if let (Some(retry), None) = (this.retry.take(), failure) {
@@ -150,33 +159,45 @@ struct Next<S> {
     retry: Option<Permit>,
 }
 
+/// What the attempt before had of the budget.
+enum Retry {
+    /// Nothing was sent: it has it still.
+    Kept(Option<Permit>),
+    /// It failed, and has spent it.
+    Failed(Option<Permit>),
+}
+
 /// The instance to ask instead, if the request may still be sent to one.
 ///
-/// Failing over is free from an instance that was taken out while the request was on it: those that
-/// were are as many as they are, and none follows. It is free, too, where nothing was sent. Anything
-/// else would add load for as long as the failure lasts, and is budgeted.
+/// That is free where nothing has been sent. Each that is sent takes from the budget what is there,
+/// and needs it only where it goes to an instance of which a failure is the last that was heard:
+/// however many have to leave an instance that fails, one that does not takes them all, and where
+/// all fail, asking again would add load for as long as that lasts.
 fn next<S: Clone>(
     pool: &Pool<S>,
     request: &InferenceRequest,
     tried: &mut Tried,
     attempts: usize,
-    is_free: bool,
-    failed: Option<Permit>,
+    before: Retry,
 ) -> Option<Next<S>> {
     let now = Instant::now();
     let in_time = request.deadline.is_none_or(|deadline| now < deadline);
     if attempts >= pool.shared.settings.max_attempts || !in_time {
         return None;
     }
-    let retry = if is_free {
-        None
-    } else {
-        let Shared { settings, retries, .. } = &*pool.shared;
-        Some(match failed {
-            Some(failed) => failed.again()?,
-            None => retries.acquire(settings.budget, pool.in_flight())?,
-        })
-    };
     let (service, in_flight) = pool.pick(request, tried, now)?;
+    let Shared { settings, retries, .. } = &*pool.shared;
+    let retry = match before {
+        _ if attempts == 0 => None,
+        Retry::Kept(Some(permit)) => Some(permit),
+        Retry::Failed(Some(permit)) => permit.again(),
+        Retry::Kept(None) | Retry::Failed(None) => {
+            retries.acquire(settings.budget, pool.in_flight())
+        }
+    };
+    if attempts > 0 && retry.is_none() && in_flight.instance().is_suspect(now) {
+        in_flight.over(true);
+        return None;
+    }
     Some(Next { service, in_flight, retry })
 }

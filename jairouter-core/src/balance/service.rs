@@ -1,5 +1,6 @@
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -74,6 +75,9 @@ pub(super) struct Shared {
     strategy: Box<dyn Strategy>,
     pub(super) settings: Settings,
     pub(super) retries: Retries,
+    /// When an instance was last asked against its breaker, in milliseconds after the epoch.
+    relented: AtomicU64,
+    epoch: Instant,
 }
 
 // === impl LoadBalance ===
@@ -91,7 +95,8 @@ impl<S> LoadBalance<S> {
         strategy.bind(&states);
         let states = states.into();
         let retries = Retries::new(settings.budget);
-        let shared = Shared { states, strategy, settings, retries };
+        let (relented, epoch) = (AtomicU64::new(0), Instant::now());
+        let shared = Shared { states, strategy, settings, retries, relented, epoch };
         Self(Arc::new(Pool { services: services.into(), shared: Arc::new(shared) }))
     }
 
@@ -157,16 +162,29 @@ impl<S: Clone> Pool<S> {
     ) -> Option<(S, InFlight)> {
         for spare in [Some(self.shared.settings.slow_start), None] {
             let candidates = Candidates::new(&self.shared.states, tried, now, spare);
-            // Another request may take the last place between the choice and the count.
-            for _ in 0..=self.shared.states.len() {
-                let Some(index) = self.shared.strategy.select(request, &candidates) else { break };
-                if let Some(in_flight) = self.shared.states[index].acquire() {
-                    tried.push(index);
-                    return Some((self.services[index].clone(), in_flight));
-                }
+            if let Some((index, in_flight)) = self.shared.take(request, &candidates) {
+                tried.push(index);
+                return Some((self.services[index].clone(), in_flight));
             }
         }
-        None
+        if !tried.is_empty() || !self.shared.relent(now) {
+            return None;
+        }
+        let candidates = Candidates::new(&self.shared.states, tried, now, None);
+        let (index, in_flight) = self.shared.take(request, &candidates)?;
+        tried.push(index);
+        Some((self.services[index].clone(), in_flight))
+    }
+
+    /// That an instance is full, if one is that would be asked otherwise.
+    pub(super) fn full(&self, now: Instant) -> Option<Error> {
+        let would_be_asked = |state: &&Arc<InstanceState>| {
+            state.is_up() && state.is_full() && state.is_refusing(now).is_none()
+        };
+        self.shared.states.iter().any(|state| would_be_asked(&state)).then(|| {
+            let message = "every instance of the model is at its concurrency limit";
+            Error::new(Kind::Busy, message).with_retry_after(SOON).unsent()
+        })
     }
 
     pub(super) fn in_flight(&self) -> u32 {
@@ -175,27 +193,62 @@ impl<S: Clone> Pool<S> {
 
     /// Why [`Pool::pick`] found none for a new request, and when to come back.
     pub(super) fn none_left(&self, now: Instant) -> Error {
-        let up = self.shared.states.iter().filter(|state| state.is_up());
-        let (mut full, mut refusing) = (false, None::<Duration>);
-        for state in up {
-            match state.is_refusing(now) {
-                Some(wait) => refusing = Some(refusing.map_or(wait, |least| least.min(wait))),
-                None => full |= state.is_full(),
-            }
+        if let Some(full) = self.full(now) {
+            return full;
         }
-        let error = match (full, refusing) {
-            (true, _) => {
-                let message = "every instance of the model is at its concurrency limit";
-                Error::new(Kind::Busy, message).with_retry_after(SOON)
-            }
-            (false, Some(wait)) => {
+        let up = self.shared.states.iter().filter(|state| state.is_up());
+        let wait = |state: &Arc<InstanceState>| match state.is_well() {
+            true => state.is_refusing(now).map(|wait| wait.min(SOON)),
+            false => state.is_refusing(now),
+        };
+        let error = match up.filter_map(wait).min() {
+            Some(wait) => {
                 let message = "every instance of the model has failed too often lately";
                 let wait = wait.clamp(SOON, LATE);
                 Error::new(Kind::BreakerOpen, message).with_retry_after(wait)
             }
-            (false, None) => Error::new(Kind::NoInstance, "no instance of the model is up")
+            None => Error::new(Kind::NoInstance, "no instance of the model is up")
                 .with_retry_after(SOON),
         };
         error.unsent()
+    }
+}
+
+// === impl Shared ===
+
+impl Shared {
+    fn take(
+        &self,
+        request: &InferenceRequest,
+        candidates: &Candidates<'_>,
+    ) -> Option<(usize, InFlight)> {
+        // Another request may take the last place between the choice and the count.
+        for _ in 0..=self.states.len() {
+            let index = self.strategy.select(request, candidates)?;
+            if let Some(in_flight) = self.states[index].acquire() {
+                return Some((index, in_flight));
+            }
+        }
+        None
+    }
+
+    /// Lets one request a second find out how an instance is, when every breaker is open and active
+    /// probes find it well: what opened them all may have been the doing of one caller, and what is
+    /// well must not be refused to everybody until the time of a breaker is over. Whether one may.
+    fn relent(&self, now: Instant) -> bool {
+        if self.states.iter().any(|state| state.is_up() && state.is_refusing(now).is_none()) {
+            return false;
+        }
+        let at = now.saturating_duration_since(self.epoch).as_millis() as u64;
+        let last = self.relented.load(Ordering::Relaxed);
+        let (next, order) = (last + SOON.as_millis() as u64, Ordering::Relaxed);
+        if at < next || self.relented.compare_exchange(last, at, order, order).is_err() {
+            return false;
+        }
+        let well = || self.states.iter().filter(|state| state.is_well());
+        // Each in its turn.
+        let turn = (at / SOON.as_millis() as u64) as usize % well().count().max(1);
+        let breaker = well().nth(turn).and_then(|state| state.breaker());
+        breaker.inspect(|breaker| breaker.probe_soon(now)).is_some()
     }
 }

@@ -14,6 +14,9 @@ use crate::circuit_breaker::Breaker;
 use crate::health::Health;
 use crate::waiting_room::Room;
 
+/// How long a failure is remembered if nothing is heard of the instance.
+const MEMORY: Duration = Duration::from_secs(30);
+
 /// How long after it was made an instance is first known to be up.
 const SETTLED: Duration = Duration::from_secs(1);
 
@@ -26,8 +29,10 @@ pub struct InstanceState {
     max_concurrency: u32,
     in_flight: AtomicU32,
     up: AtomicBool,
-    /// When and for how long it rests: see [`Rest`].
+    /// Until when it rests, in milliseconds after the epoch.
     resting: AtomicU64,
+    /// When it failed, in the same and one more; 0 if it has answered since.
+    failed: AtomicU64,
     /// Whether it fails: it is passed over while this would refuse.
     breaker: OnceLock<Arc<Breaker>>,
     /// Whether it may be asked, as those know who probe it.
@@ -35,30 +40,6 @@ pub struct InstanceState {
     /// Who waits for a place at it.
     room: OnceLock<Arc<Room>>,
     epoch: Instant,
-}
-
-/// A rest, in one word: its end in milliseconds after the epoch, and in the lowest bits its length.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Rest {
-    until: u64,
-    length: u64,
-}
-
-impl Rest {
-    /// For the length: a rest of more than 17 minutes is taken to have begun so long before its end.
-    const BITS: u32 = 20;
-
-    fn unpack(word: u64) -> Self {
-        Self { until: word >> Self::BITS, length: word & ((1 << Self::BITS) - 1) }
-    }
-
-    fn pack(self) -> u64 {
-        self.until << Self::BITS | self.length.min((1 << Self::BITS) - 1)
-    }
-
-    fn since(self) -> u64 {
-        self.until.saturating_sub(self.length)
-    }
 }
 
 impl InstanceState {
@@ -73,6 +54,7 @@ impl InstanceState {
             in_flight: AtomicU32::new(0),
             up: AtomicBool::new(true),
             resting: AtomicU64::new(0),
+            failed: AtomicU64::new(0),
             breaker: OnceLock::new(),
             health: OnceLock::new(),
             room: OnceLock::new(),
@@ -178,6 +160,12 @@ impl InstanceState {
         self.up.load(Ordering::Relaxed) && self.health.get().is_none_or(is_up)
     }
 
+    /// Whether active probes find it well.
+    pub(super) fn is_well(&self) -> bool {
+        let is_well = |health: &Arc<Health>| health.is_probed() && health.status().may_be_asked();
+        self.is_up() && self.health.get().is_some_and(is_well)
+    }
+
     /// Whether it is asked only when no other is left.
     pub(super) fn is_last_resort(&self) -> bool {
         self.health.get().is_some_and(|health| health.status().is_last_resort())
@@ -195,31 +183,42 @@ impl InstanceState {
 
     /// Whether it was seen failing, or asked for a pause, and others are preferred for now.
     pub fn is_resting(&self, now: Instant) -> bool {
-        self.millis(now) < Rest::unpack(self.resting.load(Ordering::Relaxed)).until
+        self.millis(now) < self.resting.load(Ordering::Relaxed)
     }
 
     /// Prefers others for this long, or for as long as it rests already.
-    ///
-    /// Whether a request that was sent to it at `sent` could not know of it: it rests only now, or
-    /// only since then.
-    pub fn rest(&self, sent: Instant, now: Instant, pause: Duration) -> bool {
-        let (sent, now, end) = (self.millis(sent), self.millis(now), self.millis(now + pause));
-        let extended = |word: u64| {
-            let rest = Rest::unpack(word);
-            let since = if now < rest.until { rest.since() } else { now };
-            let until = rest.until.max(end).max(now + 1);
-            Some(Rest { until, length: until - since }.pack())
-        };
-        let before = self.resting.fetch_update(Ordering::Relaxed, Ordering::Relaxed, extended);
-        let before = Rest::unpack(before.unwrap_or_default());
-        now >= before.until || sent <= before.since()
+    pub fn rest(&self, now: Instant, pause: Duration) {
+        self.resting.fetch_max(self.millis(now + pause), Ordering::Relaxed);
+    }
+
+    /// A request failed at it. Whether it was suspect already.
+    pub(super) fn failed(&self, now: Instant) -> bool {
+        let was_suspect = self.is_suspect(now);
+        self.failed.store(self.millis(now) + 1, Ordering::Relaxed);
+        was_suspect
+    }
+
+    /// A request was answered that was sent to it at this instant: what failed before is forgotten.
+    pub(super) fn answered(&self, sent: Instant) {
+        let failed = self.failed.load(Ordering::Relaxed);
+        if failed != 0 && failed <= self.millis(sent) + 1 {
+            // A failure that comes in between stays.
+            let (success, failure) = (Ordering::Relaxed, Ordering::Relaxed);
+            let _ = self.failed.compare_exchange(failed, 0, success, failure);
+        }
+    }
+
+    /// Whether the last that was heard of it lately is a failure.
+    pub(super) fn is_suspect(&self, now: Instant) -> bool {
+        let failed = self.failed.load(Ordering::Relaxed);
+        failed != 0 && self.millis(now) < failed + MEMORY.as_millis() as u64
     }
 
     /// Counts a request, unless the instance is full.
     pub fn acquire(self: &Arc<Self>) -> Option<InFlight> {
         let free = |count: u32| (count < self.max_concurrency).then_some(count + 1);
         let counted = self.in_flight.fetch_update(Ordering::Relaxed, Ordering::Relaxed, free);
-        counted.is_ok().then(|| InFlight { state: Arc::clone(self) })
+        counted.is_ok().then(|| InFlight { state: Arc::clone(self), announced: true })
     }
 
     fn millis(&self, at: Instant) -> u64 {
@@ -243,6 +242,8 @@ impl fmt::Debug for InstanceState {
 #[must_use = "dropping this says that the request is over"]
 pub struct InFlight {
     state: Arc<InstanceState>,
+    /// Whether those who wait are told when it is over.
+    announced: bool,
 }
 
 impl InFlight {
@@ -250,12 +251,20 @@ impl InFlight {
     pub fn instance(&self) -> &Arc<InstanceState> {
         &self.state
     }
+
+    /// Gives the place back. Nobody who waits is told of it if the instance was not sent the request
+    /// after all: they would be refused it for the same reason, and each would call the next.
+    pub(super) fn over(mut self, unsent: bool) {
+        self.announced = !unsent;
+    }
 }
 
 impl Drop for InFlight {
     fn drop(&mut self) {
         self.state.in_flight.fetch_sub(1, Ordering::Relaxed);
-        if let Some(room) = self.state.room.get() {
+        if self.announced
+            && let Some(room) = self.state.room.get()
+        {
             room.released();
         }
     }
@@ -285,13 +294,23 @@ mod tests {
         let state = InstanceState::new("a");
         let now = Instant::now();
         let after = |millis| now + Duration::from_millis(millis);
-        assert!(state.rest(now, after(5), Duration::from_secs(2)), "news");
-        assert!(state.rest(now, after(10), Duration::from_secs(1)), "to this one, too");
-        assert!(!state.rest(after(6), after(10), Duration::from_secs(1)), "this one knew");
-        assert!(state.is_resting(after(2004)));
-        assert!(!state.is_resting(after(2005)));
-        assert!(state.rest(after(2500), after(3000), Duration::from_secs(1)), "news again");
-        assert!(!state.rest(after(3500), after(3600), Duration::from_secs(9000)));
-        assert!(state.is_resting(after(8_000_000)), "however long");
+        state.rest(after(5), Duration::from_secs(2));
+        state.rest(after(10), Duration::from_secs(1));
+        assert!(state.is_resting(after(2004)) && !state.is_resting(after(2005)));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_instance_is_suspect_until_it_answers_what_it_was_sent_since() {
+        let state = InstanceState::new("a");
+        let now = Instant::now();
+        let after = |millis| now + Duration::from_millis(millis);
+        assert!(!state.is_suspect(now));
+        assert!(!state.failed(after(5)));
+        state.answered(after(4));
+        assert!(state.is_suspect(after(6)), "that answer is older");
+        state.answered(after(7));
+        assert!(!state.is_suspect(after(8)));
+        assert!(!state.failed(after(8)) && state.failed(after(9)));
+        assert!(state.is_suspect(after(29_000)) && !state.is_suspect(after(31_000)));
     }
 }

@@ -20,6 +20,10 @@ impl Tried {
         }
     }
 
+    pub(super) fn is_empty(&self) -> bool {
+        self.first == 0 && self.more.is_empty()
+    }
+
     pub(super) fn push(&mut self, index: usize) {
         match index {
             0..64 => self.first |= 1 << index,

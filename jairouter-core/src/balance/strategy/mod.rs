@@ -87,7 +87,8 @@ impl<'a> Candidates<'a> {
 
     /// Whether others should be asked rather than this one.
     fn is_spared(&self, state: &InstanceState, slow_start: Duration) -> bool {
-        if state.is_resting(self.now) || state.is_last_resort() {
+        let is_suspect = !self.tried.is_empty() && state.is_suspect(self.now);
+        if is_suspect || state.is_resting(self.now) || state.is_last_resort() {
             return true;
         }
         let warmth = state.warmth(self.now, slow_start);
