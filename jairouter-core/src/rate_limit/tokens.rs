@@ -19,10 +19,10 @@ const PLACES: usize = 1 << 17;
 
 /// So many tokens a minute, of prompts and answers, for all callers or for each.
 ///
-/// An estimate is reserved when the request comes: its text, and the answer it allows. When the
-/// answer's body ends it is settled by the usage the engine reports, or else by what was seen to
-/// pass, so that nobody rides free by leaving early. It may end in debt; then nothing more is given
-/// until the debt is paid by time.
+/// An estimate is reserved when the request comes: its text, and the answer it allows, but no more
+/// than the tokens of a minute. When the answer's body ends it is settled by the usage the engine
+/// reports, or else by what was seen to pass, so that nobody rides free by leaving early. It may end
+/// in debt; then nothing more is given until the debt is paid by time.
 pub struct TokensPerMinute {
     state: Arc<State>,
     per_client: bool,
@@ -109,6 +109,11 @@ impl State {
         place.map_or(&self.all, |place| &table.at(place).word)
     }
 
+    /// What is reserved: no more than a minute's tokens, however long an answer is allowed.
+    fn reserve(&self, estimate: Estimate) -> u64 {
+        estimate.total().min(self.bucket.limit())
+    }
+
     fn quota(&self, word: u64, at: Duration) -> Quota {
         let (limit, remaining) = (self.bucket.limit(), self.bucket.remaining(word, at));
         Quota::new(Unit::Tokens, limit, remaining, self.bucket.reset(word, at))
@@ -117,7 +122,7 @@ impl State {
 
 impl Limiter for TokensPerMinute {
     fn check(&self, request: &InferenceRequest, now: Instant) -> Result<(), Refusal> {
-        let (at, amount) = (self.state.at(now), Estimate::of(request).total());
+        let (at, amount) = (self.state.at(now), self.state.reserve(Estimate::of(request)));
         let word = self.state.seen(self.state.whose(request), at);
         match self.state.bucket.take(word, amount, at) {
             Ok(_) => Ok(()),
@@ -127,14 +132,16 @@ impl Limiter for TokensPerMinute {
 
     fn acquire(&self, request: &InferenceRequest, now: Instant) -> Result<Grant, Refusal> {
         let (at, estimate) = (self.state.at(now), Estimate::of(request));
+        let reserved = self.state.reserve(estimate);
         let whose = self.state.whose(request);
         let word = self.state.word(whose, at);
         let left = word
-            .take(&self.state.bucket, estimate.total(), at)
+            .take(&self.state.bucket, reserved, at)
             .map_err(|wait| self.refusal(wait, word.get(), at))?;
-        let meter = Meter::default();
         let state = Arc::clone(&self.state);
-        let grant = Grant::holding(Settlement { state, whose, estimate, meter, settled: false });
+        let meter = Meter::default();
+        let settlement = Settlement { state, whose, estimate, reserved, meter, settled: false };
+        let grant = Grant::holding(settlement);
         match self.per_client {
             true => Ok(grant.with_quota(self.state.quota(left, at))),
             false => Ok(grant),
@@ -147,6 +154,7 @@ struct Settlement {
     state: Arc<State>,
     whose: Whose,
     estimate: Estimate,
+    reserved: u64,
     meter: Meter,
     settled: bool,
 }
@@ -156,7 +164,7 @@ impl Settlement {
         if std::mem::replace(&mut self.settled, true) {
             return;
         }
-        let (at, reserved) = (self.state.at(Instant::now()), self.estimate.total());
+        let (at, reserved) = (self.state.at(Instant::now()), self.reserved);
         let (word, bucket) = (self.state.word(self.whose, at), &self.state.bucket);
         if used > reserved {
             word.update(|word| bucket.owe(word, used - reserved, at));
