@@ -129,6 +129,32 @@ async fn a_limit_of_an_instance_moves_requests_to_another_and_is_busy_when_all_h
 }
 
 #[tokio::test]
+async fn a_refusal_by_an_instance_spends_nothing_of_the_service_s_limits_nor_the_client_s() {
+    let outer = "client-ip-enable: true, tokens-per-minute: 100000";
+    for (algorithm, capacity) in
+        [("token-bucket", 3), ("leaky-bucket", 3), ("sliding-window", 3), ("warm-up", 9)]
+    {
+        let [one, two] = [instance().await, instance().await];
+        let limit = format!(
+            "  rate-limit: {{ enabled: true, algorithm: {algorithm}, capacity: {capacity}, {RATE}, \
+             {outer} }}\n  concurrency: {{ model-limit: 1, client-limit: 1 }}\n"
+        );
+        let own =
+            format!("', rate-limit: {{ enabled: true, scope: instance, capacity: 2, {RATE} }} }}");
+        let other = format!("        - {{ name: other, base-url: '{}' }}\n", two.url());
+        let yaml = model(&limit, &[one.url()]).replacen("' }", &own, 1) + &other;
+        let gateway = Gateway::start_with(PROXY, &yaml);
+        for status in [200, 200, 503, 503, 503, 503] {
+            let answer = from(&gateway, "10.0.0.1", "m").await;
+            assert_eq!(answer.status, status, "{algorithm} {answer:?}");
+        }
+        assert_eq!(from(&gateway, "10.0.0.1", "other").await.status, 200, "the third of three");
+        assert_eq!(from(&gateway, "10.0.0.1", "other").await.status, 429, "{algorithm}");
+        assert_eq!((one.requests().len(), two.requests().len()), (2, 1));
+    }
+}
+
+#[tokio::test]
 async fn tokens_are_counted_by_what_the_engine_says() {
     let upstream = instance().await;
     let limit =
