@@ -154,6 +154,24 @@ async fn a_refusal_by_an_instance_spends_nothing_of_the_service_s_limits_nor_the
     }
 }
 
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn however_many_instances_tell_clients_apart_the_memory_for_it_is_bounded() {
+    let upstream = instance().await;
+    let urls: Vec<String> = (0..64).map(|nth| format!("{}/{nth}", upstream.url())).collect();
+    let limit = |more: &str| {
+        format!("  rate-limit: {{ enabled: true, scope: instance, capacity: 2, {RATE}{more} }}\n")
+    };
+    let plain = Gateway::start_with(PROXY, &model(&limit(""), &urls));
+    let clients = limit(", client-ip-enable: true, tokens-per-minute: 1000000");
+    let telling = Gateway::start_with(PROXY, &model(&clients, &urls));
+    for gateway in [&plain, &telling] {
+        assert_eq!(from(gateway, "10.0.0.1", "m").await.status, 200);
+    }
+    let (before, after) = (plain.memory(), telling.memory());
+    assert!(after < before + 32, "{before} MiB without, {after} MiB with");
+}
+
 #[tokio::test]
 async fn tokens_are_counted_by_what_the_engine_says() {
     let upstream = instance().await;

@@ -14,7 +14,7 @@ use super::usage::{Estimate, Meter};
 use crate::body::End;
 use crate::request::InferenceRequest;
 
-/// How many clients are told apart.
+/// How many clients are told apart, unless said otherwise.
 const PLACES: usize = 1 << 17;
 
 /// So many tokens a minute, of prompts and answers, for all callers or for each.
@@ -54,8 +54,7 @@ impl TokensPerMinute {
     fn with(tokens: u64, clients: Option<Table>, what: &'static str) -> Self {
         let bucket = TokenBucket::new(tokens as f64 / 60.0, tokens);
         let per_client = clients.is_some();
-        let state = State { bucket, clients, all: Word::fresh(), epoch: Instant::now() };
-        Self { state: Arc::new(state), per_client, what: what.into() }
+        Self { state: Arc::new(State::new(bucket, clients)), per_client, what: what.into() }
     }
 
     /// What people call it, as in "the token limit of the service 'chat'".
@@ -63,6 +62,19 @@ impl TokensPerMinute {
     pub fn named(mut self, what: impl Into<Cow<'static, str>>) -> Self {
         self.what = what.into();
         self
+    }
+
+    /// How many clients are told apart at a time, rounded up to a power of two, if they are at all:
+    /// 131,072 unless said otherwise, of 16 bytes each.
+    #[must_use]
+    pub fn clients(self, clients: usize) -> Self {
+        let table = self.per_client.then(|| Table::new(clients));
+        Self { state: Arc::new(State::new(self.state.bucket, table)), ..self }
+    }
+
+    /// What the table of clients takes, in bytes.
+    pub fn memory(&self) -> usize {
+        self.state.clients.as_ref().map_or(0, Table::size)
     }
 
     /// How much is left now, for this request's caller.
@@ -77,6 +89,10 @@ impl TokensPerMinute {
 }
 
 impl State {
+    fn new(bucket: TokenBucket, clients: Option<Table>) -> Self {
+        Self { bucket, clients, all: Word::fresh(), epoch: Instant::now() }
+    }
+
     fn at(&self, now: Instant) -> Duration {
         now.saturating_duration_since(self.epoch)
     }
