@@ -80,11 +80,16 @@ impl TokensPerMinute {
     /// How much is left now, for this request's caller.
     pub fn quota(&self, request: &InferenceRequest, now: Instant) -> Quota {
         let at = self.state.at(now);
-        self.state.quota(self.state.seen(self.state.whose(request), at), at)
+        self.state.quota(self.state.seen(self.state.whose(request), at).0, at)
     }
 
-    fn refusal(&self, wait: Duration, word: u64, at: Duration) -> Refusal {
-        Refusal::new(self.what.clone(), wait).with_quota(self.state.quota(word, at))
+    /// What others used is not told: of a limit they share, nothing is left for this request.
+    fn refusal(&self, wait: Duration, (word, own): (u64, bool), at: Duration) -> Refusal {
+        let quota = match own {
+            true => self.state.quota(word, at),
+            false => Quota::new(Unit::Tokens, self.state.bucket.limit(), 0, wait),
+        };
+        Refusal::new(self.what.clone(), wait).with_quota(quota)
     }
 }
 
@@ -105,24 +110,25 @@ impl State {
         Whose(self.clients.as_ref().map(|table| table.key(request.client)))
     }
 
-    fn seen(&self, whose: Whose, at: Duration) -> u64 {
+    /// The word's value, and whether it is this client's own.
+    fn seen(&self, whose: Whose, at: Duration) -> (u64, bool) {
         let (Some(key), Some(table)) = (whose.0, &self.clients) else {
-            return self.all.get();
+            return (self.all.get(), false);
         };
         match table.find(key, self.is_new(at)) {
-            Ok(slot) => slot.word.get(),
-            Err(true) => FRESH,
-            Err(false) => self.all.get(),
+            Ok(slot) => (slot.word.get(), true),
+            Err(true) => (FRESH, true),
+            Err(false) => (self.all.get(), false),
         }
     }
 
-    /// The word itself. Those who find no place share one.
-    fn word(&self, whose: Whose, at: Duration) -> &Word {
+    /// The word itself, and whether it is this client's own. Those who find no place share one.
+    fn word(&self, whose: Whose, at: Duration) -> (&Word, bool) {
         let (Some(key), Some(table)) = (whose.0, &self.clients) else {
-            return &self.all;
+            return (&self.all, false);
         };
         let place = table.place(key, self.is_new(at));
-        place.map_or(&self.all, |place| &table.at(place).word)
+        place.map_or((&self.all, false), |place| (&table.at(place).word, true))
     }
 
     /// What is reserved: no more than a minute's tokens, however long an answer is allowed.
@@ -139,10 +145,10 @@ impl State {
 impl Limiter for TokensPerMinute {
     fn check(&self, request: &InferenceRequest, now: Instant) -> Result<(), Refusal> {
         let (at, amount) = (self.state.at(now), self.state.reserve(Estimate::of(request)));
-        let word = self.state.seen(self.state.whose(request), at);
-        match self.state.bucket.take(word, amount, at) {
+        let seen = self.state.seen(self.state.whose(request), at);
+        match self.state.bucket.take(seen.0, amount, at) {
             Ok(_) => Ok(()),
-            Err(wait) => Err(self.refusal(wait, word, at)),
+            Err(wait) => Err(self.refusal(wait, seen, at)),
         }
     }
 
@@ -150,15 +156,15 @@ impl Limiter for TokensPerMinute {
         let (at, estimate) = (self.state.at(now), Estimate::of(request));
         let reserved = self.state.reserve(estimate);
         let whose = self.state.whose(request);
-        let word = self.state.word(whose, at);
+        let (word, own) = self.state.word(whose, at);
         let left = word
             .take(&self.state.bucket, reserved, at)
-            .map_err(|wait| self.refusal(wait, word.get(), at))?;
+            .map_err(|wait| self.refusal(wait, (word.get(), own), at))?;
         let state = Arc::clone(&self.state);
         let meter = Meter::default();
         let settlement = Settlement { state, whose, estimate, reserved, meter, settled: false };
         let grant = Grant::holding(settlement);
-        match self.per_client {
+        match own {
             true => Ok(grant.with_quota(self.state.quota(left, at))),
             false => Ok(grant),
         }
@@ -181,7 +187,7 @@ impl Settlement {
             return;
         }
         let (at, reserved) = (self.state.at(Instant::now()), self.reserved);
-        let (word, bucket) = (self.state.word(self.whose, at), &self.state.bucket);
+        let ((word, _), bucket) = (self.state.word(self.whose, at), &self.state.bucket);
         if used > reserved {
             word.update(|word| bucket.owe(word, used - reserved, at));
         } else {
