@@ -10,26 +10,49 @@ use jairouter_core::rate_limit::{
 };
 use jairouter_core::waiting_room;
 
-use crate::config::{self, Fallback, LimitAlgorithm, Queue, RateLimit, Scope, Service};
+use crate::config::{self, Config, Fallback, LimitAlgorithm, Queue, RateLimit, Scope, Service};
 
 /// Several limits, each of which acts.
 pub(crate) type Limits = Vec<Arc<dyn Limiter>>;
 
-/// The limits of a service.
-pub(crate) fn of_service(service: &Service) -> Limits {
+/// The most clients that one limit tells apart.
+const MOST_CLIENTS: usize = 1 << 17;
+
+/// The most that all limits tell apart together, of 16 bytes each.
+const CLIENTS_IN_ALL: usize = 3 << 19;
+
+/// How many clients each limit tells apart: the more such limits there are, the fewer.
+pub(crate) fn clients(config: &Config) -> usize {
+    let of_limits = |limits: &[RateLimit]| {
+        let of_clients = limits.iter().filter(|one| one.per_client || one.scope == Scope::ClientIp);
+        of_clients.map(|one| 1 + usize::from(one.tokens_per_minute.is_some())).sum::<usize>()
+    };
+    let of_services = config.services.iter().map(|service| {
+        let of_instances = service.instances.iter().map(|one| of_limits(&one.rate_limits));
+        of_limits(&service.rate_limits)
+            + usize::from(service.concurrency.per_client.is_some())
+            + of_instances.sum::<usize>()
+    });
+    let each = CLIENTS_IN_ALL / of_services.sum::<usize>().max(1);
+    // Tables are of a power of two.
+    1 << each.clamp(1, MOST_CLIENTS).ilog2()
+}
+
+/// The limits of a service, each of which tells so many clients apart.
+pub(crate) fn of_service(service: &Service, clients: usize) -> Limits {
     let name = service.service_type;
     let mut limits: Limits = Vec::new();
     for limit in &service.rate_limits {
         let of = format!("the service '{name}'");
         match limit.scope {
-            Scope::ClientIp => of_clients(limit, &of, &mut limits),
+            Scope::ClientIp => of_clients(limit, &of, clients, &mut limits),
             Scope::Model => {
                 of_models(service, limit, &mut limits);
                 if limit.per_client {
-                    of_clients(limit, &of, &mut limits);
+                    of_clients(limit, &of, clients, &mut limits);
                 }
             }
-            Scope::Service | Scope::Instance => of_one(limit, &of, &mut limits),
+            Scope::Service | Scope::Instance => of_one(limit, &of, clients, &mut limits),
         }
     }
     if let Some(most) = service.concurrency.per_model {
@@ -40,26 +63,26 @@ pub(crate) fn of_service(service: &Service) -> Limits {
     }
     if let Some(most) = service.concurrency.per_client {
         let what = format!("your concurrency limit at the service '{name}'");
-        limits.push(Arc::new(ClientConcurrency::new(most).named(what)));
+        limits.push(Arc::new(ClientConcurrency::new(most).clients(clients).named(what)));
     }
     limits
 }
 
 /// The limits of an instance. Whatever their scope, they are of this one alone.
-pub(crate) fn of_instance(instance: &config::Instance) -> Limits {
+pub(crate) fn of_instance(instance: &config::Instance, clients: usize) -> Limits {
     let of = format!("the instance '{}'", instance.id);
     let mut limits: Limits = Vec::new();
     for limit in &instance.rate_limits {
         match limit.scope {
-            Scope::ClientIp => of_clients(limit, &of, &mut limits),
-            _ => of_one(limit, &of, &mut limits),
+            Scope::ClientIp => of_clients(limit, &of, clients, &mut limits),
+            _ => of_one(limit, &of, clients, &mut limits),
         }
     }
     limits
 }
 
 /// One for all, and if wanted one for each client with the same numbers.
-fn of_one(limit: &RateLimit, of: &str, limits: &mut Limits) {
+fn of_one(limit: &RateLimit, of: &str, clients: usize, limits: &mut Limits) {
     let what = format!("the rate limit of {of}");
     limits.push(Arc::new(Limit::new(algorithm(limit)).named(what)));
     if let Some(tokens) = limit.tokens_per_minute {
@@ -67,16 +90,16 @@ fn of_one(limit: &RateLimit, of: &str, limits: &mut Limits) {
         limits.push(Arc::new(TokensPerMinute::new(tokens).named(what)));
     }
     if limit.per_client {
-        of_clients(limit, of, limits);
+        of_clients(limit, of, clients, limits);
     }
 }
 
-fn of_clients(limit: &RateLimit, of: &str, limits: &mut Limits) {
+fn of_clients(limit: &RateLimit, of: &str, clients: usize, limits: &mut Limits) {
     let what = format!("your rate limit at {of}");
-    limits.push(Arc::new(PerClient::new(algorithm(limit)).named(what)));
+    limits.push(Arc::new(PerClient::new(algorithm(limit)).clients(clients).named(what)));
     if let Some(tokens) = limit.tokens_per_minute {
         let what = format!("your token limit at {of}");
-        limits.push(Arc::new(TokensPerMinute::per_client(tokens).named(what)));
+        limits.push(Arc::new(TokensPerMinute::per_client(tokens).clients(clients).named(what)));
     }
 }
 

@@ -39,6 +39,7 @@ const RETRY_FLOOR: u32 = 2;
 pub fn router(config: &Config) -> Result<(AnyRouter, Vec<Watch>), String> {
     let mut builder = Router::builder();
     let mut watches = Vec::new();
+    let clients = govern::clients(config);
     for service in &config.services {
         let budget = RetryBudget::new(service.retry.budget_percent, RETRY_FLOOR);
         let mut group = group(&service.balance)
@@ -49,12 +50,12 @@ pub fn router(config: &Config) -> Result<(AnyRouter, Vec<Watch>), String> {
             .tell_attempts(service.tell.attempts)
             .fallback(govern::fallback(service.fallback.as_ref())?)
             .waiting_room(govern::waiting_room(service.queue));
-        let limits = govern::of_service(service);
+        let limits = govern::of_service(service, clients);
         if !limits.is_empty() {
             group = group.limit(limits);
         }
         for settings in &service.instances {
-            let (member, watch) = member(settings)?;
+            let (member, watch) = member(settings, clients)?;
             group = group.instance(settings.name.as_str(), member);
             watches.extend(watch);
         }
@@ -96,7 +97,10 @@ fn group(balance: &Balance) -> Group<Arc<dyn Backend>, Transport> {
     }
 }
 
-fn member(settings: &config::Instance) -> Result<(AnyMember, Option<Watch>), String> {
+fn member(
+    settings: &config::Instance,
+    clients: usize,
+) -> Result<(AnyMember, Option<Watch>), String> {
     let backend = jairouter_adapters::by_name(&settings.adapter)
         .ok_or_else(|| format!("no adapter is called '{}'", settings.adapter))?;
     let transport = if settings.target.scheme() == "simulated" {
@@ -132,7 +136,7 @@ fn member(settings: &config::Instance) -> Result<(AnyMember, Option<Watch>), Str
     if let Some(breaker) = breaker {
         member = member.breaker(breaker);
     }
-    let limits = govern::of_instance(settings);
+    let limits = govern::of_instance(settings, clients);
     if !limits.is_empty() {
         member = member.limit(limits);
     }

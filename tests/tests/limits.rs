@@ -129,6 +129,50 @@ async fn a_limit_of_an_instance_moves_requests_to_another_and_is_busy_when_all_h
 }
 
 #[tokio::test]
+async fn a_refusal_by_an_instance_spends_nothing_of_the_service_s_limits_nor_the_client_s() {
+    let outer = "client-ip-enable: true, tokens-per-minute: 100000";
+    for (algorithm, capacity) in
+        [("token-bucket", 3), ("leaky-bucket", 3), ("sliding-window", 3), ("warm-up", 9)]
+    {
+        let [one, two] = [instance().await, instance().await];
+        let limit = format!(
+            "  rate-limit: {{ enabled: true, algorithm: {algorithm}, capacity: {capacity}, {RATE}, \
+             {outer} }}\n  concurrency: {{ model-limit: 1, client-limit: 1 }}\n"
+        );
+        let own =
+            format!("', rate-limit: {{ enabled: true, scope: instance, capacity: 2, {RATE} }} }}");
+        let other = format!("        - {{ name: other, base-url: '{}' }}\n", two.url());
+        let yaml = model(&limit, &[one.url()]).replacen("' }", &own, 1) + &other;
+        let gateway = Gateway::start_with(PROXY, &yaml);
+        for status in [200, 200, 503, 503, 503, 503] {
+            let answer = from(&gateway, "10.0.0.1", "m").await;
+            assert_eq!(answer.status, status, "{algorithm} {answer:?}");
+        }
+        assert_eq!(from(&gateway, "10.0.0.1", "other").await.status, 200, "the third of three");
+        assert_eq!(from(&gateway, "10.0.0.1", "other").await.status, 429, "{algorithm}");
+        assert_eq!((one.requests().len(), two.requests().len()), (2, 1));
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn however_many_instances_tell_clients_apart_the_memory_for_it_is_bounded() {
+    let upstream = instance().await;
+    let urls: Vec<String> = (0..64).map(|nth| format!("{}/{nth}", upstream.url())).collect();
+    let limit = |more: &str| {
+        format!("  rate-limit: {{ enabled: true, scope: instance, capacity: 2, {RATE}{more} }}\n")
+    };
+    let plain = Gateway::start_with(PROXY, &model(&limit(""), &urls));
+    let clients = limit(", client-ip-enable: true, tokens-per-minute: 1000000");
+    let telling = Gateway::start_with(PROXY, &model(&clients, &urls));
+    for gateway in [&plain, &telling] {
+        assert_eq!(from(gateway, "10.0.0.1", "m").await.status, 200);
+    }
+    let (before, after) = (plain.memory(), telling.memory());
+    assert!(after < before + 32, "{before} MiB without, {after} MiB with");
+}
+
+#[tokio::test]
 async fn tokens_are_counted_by_what_the_engine_says() {
     let upstream = instance().await;
     let limit =

@@ -9,7 +9,7 @@ use super::limiter::{Grant, Hold, Limiter, Refusal};
 use super::table::Table;
 use crate::request::InferenceRequest;
 
-/// How many clients are told apart.
+/// How many clients are told apart, unless said otherwise.
 const PLACES: usize = 1 << 17;
 
 /// When to come back: an answer's length is not known, and most take about so long.
@@ -39,6 +39,10 @@ struct Clients {
 }
 
 impl Clients {
+    fn new(places: usize) -> Arc<Self> {
+        Arc::new(Self { table: Table::new(places), shared: Word::fresh() })
+    }
+
     fn word(&self, place: Option<usize>) -> &Word {
         place.map_or(&self.shared, |place| &self.table.at(place).word)
     }
@@ -67,9 +71,20 @@ impl Concurrency {
 impl ClientConcurrency {
     /// At most `limit` requests of each client at a time, and at least one.
     pub fn new(limit: u32) -> Self {
-        let clients = Clients { table: Table::new(PLACES), shared: Word::fresh() };
         let what = Cow::Borrowed("a client's concurrency limit");
-        Self { limit: Running::new(limit), clients: Arc::new(clients), what }
+        Self { limit: Running::new(limit), clients: Clients::new(PLACES), what }
+    }
+
+    /// How many clients are told apart at a time, rounded up to a power of two: 131,072 unless said
+    /// otherwise, of 16 bytes each.
+    #[must_use]
+    pub fn clients(self, clients: usize) -> Self {
+        Self { clients: Clients::new(clients), ..self }
+    }
+
+    /// What the table of clients takes, in bytes.
+    pub fn memory(&self) -> usize {
+        self.clients.table.size()
     }
 
     /// What people call it, as in "your concurrency limit at the service 'chat'".

@@ -14,15 +14,15 @@ use super::usage::{Estimate, Meter};
 use crate::body::End;
 use crate::request::InferenceRequest;
 
-/// How many clients are told apart.
+/// How many clients are told apart, unless said otherwise.
 const PLACES: usize = 1 << 17;
 
 /// So many tokens a minute, of prompts and answers, for all callers or for each.
 ///
-/// An estimate is reserved when the request comes: its text, and the answer it allows. When the
-/// answer's body ends it is settled by the usage the engine reports, or else by what was seen to
-/// pass, so that nobody rides free by leaving early. It may end in debt; then nothing more is given
-/// until the debt is paid by time.
+/// An estimate is reserved when the request comes: its text, and the answer it allows, but no more
+/// than the tokens of a minute. When the answer's body ends it is settled by the usage the engine
+/// reports, or else by what was seen to pass, so that nobody rides free by leaving early. It may end
+/// in debt; then nothing more is given until the debt is paid by time.
 pub struct TokensPerMinute {
     state: Arc<State>,
     per_client: bool,
@@ -54,8 +54,7 @@ impl TokensPerMinute {
     fn with(tokens: u64, clients: Option<Table>, what: &'static str) -> Self {
         let bucket = TokenBucket::new(tokens as f64 / 60.0, tokens);
         let per_client = clients.is_some();
-        let state = State { bucket, clients, all: Word::fresh(), epoch: Instant::now() };
-        Self { state: Arc::new(state), per_client, what: what.into() }
+        Self { state: Arc::new(State::new(bucket, clients)), per_client, what: what.into() }
     }
 
     /// What people call it, as in "the token limit of the service 'chat'".
@@ -65,18 +64,40 @@ impl TokensPerMinute {
         self
     }
 
+    /// How many clients are told apart at a time, rounded up to a power of two, if they are at all:
+    /// 131,072 unless said otherwise, of 16 bytes each.
+    #[must_use]
+    pub fn clients(self, clients: usize) -> Self {
+        let table = self.per_client.then(|| Table::new(clients));
+        Self { state: Arc::new(State::new(self.state.bucket, table)), ..self }
+    }
+
+    /// What the table of clients takes, in bytes.
+    pub fn memory(&self) -> usize {
+        self.state.clients.as_ref().map_or(0, Table::size)
+    }
+
     /// How much is left now, for this request's caller.
     pub fn quota(&self, request: &InferenceRequest, now: Instant) -> Quota {
         let at = self.state.at(now);
-        self.state.quota(self.state.seen(self.state.whose(request), at), at)
+        self.state.quota(self.state.seen(self.state.whose(request), at).0, at)
     }
 
-    fn refusal(&self, wait: Duration, word: u64, at: Duration) -> Refusal {
-        Refusal::new(self.what.clone(), wait).with_quota(self.state.quota(word, at))
+    /// What others used is not told: of a limit they share, nothing is left for this request.
+    fn refusal(&self, wait: Duration, (word, own): (u64, bool), at: Duration) -> Refusal {
+        let quota = match own {
+            true => self.state.quota(word, at),
+            false => Quota::new(Unit::Tokens, self.state.bucket.limit(), 0, wait),
+        };
+        Refusal::new(self.what.clone(), wait).with_quota(quota)
     }
 }
 
 impl State {
+    fn new(bucket: TokenBucket, clients: Option<Table>) -> Self {
+        Self { bucket, clients, all: Word::fresh(), epoch: Instant::now() }
+    }
+
     fn at(&self, now: Instant) -> Duration {
         now.saturating_duration_since(self.epoch)
     }
@@ -89,24 +110,30 @@ impl State {
         Whose(self.clients.as_ref().map(|table| table.key(request.client)))
     }
 
-    fn seen(&self, whose: Whose, at: Duration) -> u64 {
+    /// The word's value, and whether it is this client's own.
+    fn seen(&self, whose: Whose, at: Duration) -> (u64, bool) {
         let (Some(key), Some(table)) = (whose.0, &self.clients) else {
-            return self.all.get();
+            return (self.all.get(), false);
         };
         match table.find(key, self.is_new(at)) {
-            Ok(slot) => slot.word.get(),
-            Err(true) => FRESH,
-            Err(false) => self.all.get(),
+            Ok(slot) => (slot.word.get(), true),
+            Err(true) => (FRESH, true),
+            Err(false) => (self.all.get(), false),
         }
     }
 
-    /// The word itself. Those who find no place share one.
-    fn word(&self, whose: Whose, at: Duration) -> &Word {
+    /// The word itself, and whether it is this client's own. Those who find no place share one.
+    fn word(&self, whose: Whose, at: Duration) -> (&Word, bool) {
         let (Some(key), Some(table)) = (whose.0, &self.clients) else {
-            return &self.all;
+            return (&self.all, false);
         };
         let place = table.place(key, self.is_new(at));
-        place.map_or(&self.all, |place| &table.at(place).word)
+        place.map_or((&self.all, false), |place| (&table.at(place).word, true))
+    }
+
+    /// What is reserved: no more than a minute's tokens, however long an answer is allowed.
+    fn reserve(&self, estimate: Estimate) -> u64 {
+        estimate.total().min(self.bucket.limit())
     }
 
     fn quota(&self, word: u64, at: Duration) -> Quota {
@@ -117,25 +144,27 @@ impl State {
 
 impl Limiter for TokensPerMinute {
     fn check(&self, request: &InferenceRequest, now: Instant) -> Result<(), Refusal> {
-        let (at, amount) = (self.state.at(now), Estimate::of(request).total());
-        let word = self.state.seen(self.state.whose(request), at);
-        match self.state.bucket.take(word, amount, at) {
+        let (at, amount) = (self.state.at(now), self.state.reserve(Estimate::of(request)));
+        let seen = self.state.seen(self.state.whose(request), at);
+        match self.state.bucket.take(seen.0, amount, at) {
             Ok(_) => Ok(()),
-            Err(wait) => Err(self.refusal(wait, word, at)),
+            Err(wait) => Err(self.refusal(wait, seen, at)),
         }
     }
 
     fn acquire(&self, request: &InferenceRequest, now: Instant) -> Result<Grant, Refusal> {
         let (at, estimate) = (self.state.at(now), Estimate::of(request));
+        let reserved = self.state.reserve(estimate);
         let whose = self.state.whose(request);
-        let word = self.state.word(whose, at);
+        let (word, own) = self.state.word(whose, at);
         let left = word
-            .take(&self.state.bucket, estimate.total(), at)
-            .map_err(|wait| self.refusal(wait, word.get(), at))?;
-        let meter = Meter::default();
+            .take(&self.state.bucket, reserved, at)
+            .map_err(|wait| self.refusal(wait, (word.get(), own), at))?;
         let state = Arc::clone(&self.state);
-        let grant = Grant::holding(Settlement { state, whose, estimate, meter, settled: false });
-        match self.per_client {
+        let meter = Meter::default();
+        let settlement = Settlement { state, whose, estimate, reserved, meter, settled: false };
+        let grant = Grant::holding(settlement);
+        match own {
             true => Ok(grant.with_quota(self.state.quota(left, at))),
             false => Ok(grant),
         }
@@ -147,6 +176,7 @@ struct Settlement {
     state: Arc<State>,
     whose: Whose,
     estimate: Estimate,
+    reserved: u64,
     meter: Meter,
     settled: bool,
 }
@@ -156,8 +186,8 @@ impl Settlement {
         if std::mem::replace(&mut self.settled, true) {
             return;
         }
-        let (at, reserved) = (self.state.at(Instant::now()), self.estimate.total());
-        let (word, bucket) = (self.state.word(self.whose, at), &self.state.bucket);
+        let (at, reserved) = (self.state.at(Instant::now()), self.reserved);
+        let ((word, _), bucket) = (self.state.word(self.whose, at), &self.state.bucket);
         if used > reserved {
             word.update(|word| bucket.owe(word, used - reserved, at));
         } else {

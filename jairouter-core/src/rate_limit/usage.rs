@@ -19,6 +19,10 @@ const ANSWER: u64 = 256;
 /// How much of a frame is kept, in case a usage is cut in two.
 const TAIL: usize = 512;
 
+/// What an event has text in: an answer, what it was thought out with (by either name), a tool's
+/// arguments, and a completion of old.
+const KEYS: [&[u8]; 4] = [b"content\":", b"reasoning\":", b"arguments\":", b"text\":"];
+
 /// What a request may take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Estimate {
@@ -72,7 +76,20 @@ pub(super) struct Meter {
     tail: Vec<u8>,
     told: Option<u64>,
     events: u64,
+    /// Whether a line goes on in the next frame.
+    in_line: bool,
+    /// What is written under each of the keys.
+    texts: [Text; KEYS.len()],
     bytes: u64,
+}
+
+/// Counts the bytes of the strings under a key.
+#[derive(Debug, Default)]
+struct Text {
+    bytes: u64,
+    /// Whether one goes on in the next frame.
+    open: bool,
+    escaped: bool,
 }
 
 #[derive(Deserialize)]
@@ -88,7 +105,7 @@ struct Told {
 impl Meter {
     pub(super) fn data(&mut self, frame: &[u8]) {
         self.bytes += frame.len() as u64;
-        self.events += memmem::find_iter(frame, b"data:").count() as u64;
+        self.events(frame);
         if self.tail.is_empty() {
             self.look(frame);
         } else {
@@ -101,6 +118,21 @@ impl Meter {
         // A frame of whole events ends in one piece.
         if !frame.ends_with(b"\n") {
             self.tail = frame[frame.len().saturating_sub(TAIL)..].to_vec();
+        }
+    }
+
+    /// Counts the lines that are events, and their text. The lines of JSON begin otherwise.
+    fn events(&mut self, frame: &[u8]) {
+        let begins = |at: &usize| match at.checked_sub(1) {
+            Some(before) => is_end(frame[before]),
+            None => !self.in_line,
+        };
+        self.events += memmem::find_iter(frame, b"data:").filter(begins).count() as u64;
+        self.in_line = frame.last().map_or(self.in_line, |last| !is_end(*last));
+        if self.events > 0 {
+            for (text, key) in self.texts.iter_mut().zip(KEYS) {
+                text.add(key, frame);
+            }
         }
     }
 
@@ -117,14 +149,46 @@ impl Meter {
         }
     }
 
-    /// All that was used, as far as can be told: an event of a stream is about a token.
+    /// All that was used, as far as can be told: an event of a stream is about a token, or more if
+    /// there is more text in it.
     pub(super) fn total(&self, estimate: Estimate) -> u64 {
         let counted = match self.events {
             0 if estimate.answer == 0 => 0,
             0 => self.bytes.div_ceil(BYTES_A_TOKEN as u64),
-            events => events,
+            events => {
+                let text = self.texts.iter().map(|text| text.bytes).sum::<u64>();
+                events.max(text.div_ceil(BYTES_A_TOKEN as u64))
+            }
         };
         self.told.unwrap_or(estimate.prompt.saturating_add(counted))
+    }
+}
+
+fn is_end(byte: u8) -> bool {
+    matches!(byte, b'\n' | b'\r')
+}
+
+impl Text {
+    fn add(&mut self, key: &[u8], mut frame: &[u8]) {
+        loop {
+            if self.open {
+                let end = frame.iter().position(|byte| self.ends(*byte));
+                self.bytes += end.unwrap_or(frame.len()) as u64;
+                let Some(end) = end else { return };
+                self.open = false;
+                frame = &frame[end + 1..];
+            }
+            let Some(at) = memmem::find(frame, key) else { return };
+            frame = frame[at + key.len()..].trim_ascii_start();
+            self.open = frame.first() == Some(&b'"');
+            frame = &frame[usize::from(self.open)..];
+        }
+    }
+
+    fn ends(&mut self, byte: u8) -> bool {
+        let escaped = std::mem::replace(&mut self.escaped, false);
+        self.escaped = !escaped && byte == b'\\';
+        !escaped && byte == b'"'
     }
 }
 
@@ -182,5 +246,39 @@ mod tests {
         json.data(&[b'x'; 40]);
         assert_eq!(json.total(estimate), 20);
         assert_eq!(Meter::default().total(Estimate { prompt: 10, answer: 0 }), 10);
+    }
+
+    #[test]
+    fn text_counts_however_few_events_it_comes_in_and_wherever_they_are_cut() {
+        let estimate = Estimate { prompt: 10, answer: 5 };
+        let words = r#"say \"so\" "#.repeat(100);
+        for key in ["delta\":{\"content\":\"", "reasoning\":\"", "arguments\": \"", "text\":\""] {
+            let stream = format!("data: {{\"{key}{words}\"}}\n\ndata: {{\"id\":\"{words}\"}}\n\n");
+            let text = stream.find("say").unwrap()..stream.rfind("\"id").unwrap();
+            for cut in text.step_by(7) {
+                let mut meter = Meter::default();
+                meter.data(&stream.as_bytes()[..cut]);
+                meter.data(&stream.as_bytes()[cut..]);
+                let expected = 10 + words.len().div_ceil(4) as u64;
+                assert_eq!(meter.total(estimate), expected, "{key} cut at {cut}");
+            }
+        }
+    }
+
+    #[test]
+    fn only_a_line_that_begins_so_is_an_event() {
+        let estimate = Estimate { prompt: 10, answer: 5 };
+        let answer = format!(r#"{{"content":"data: {}"}}"#, "x".repeat(4000));
+        for cut in [0, 12, 13, 500] {
+            let mut json = Meter::default();
+            json.data(&answer.as_bytes()[..cut]);
+            json.data(&answer.as_bytes()[cut..]);
+            assert_eq!(json.total(estimate), 10 + answer.len().div_ceil(4) as u64, "{cut}");
+        }
+        let mut stream = Meter::default();
+        for frame in [": hello\r\n", "data: {}\r\n\r\n", "", "data: data: {}\r\rdata: {}"] {
+            stream.data(frame.as_bytes());
+        }
+        assert_eq!(stream.total(estimate), 13);
     }
 }

@@ -72,6 +72,20 @@ async fn ten_million_addresses_take_no_more_memory_and_free_nobody_who_is_exhaus
     assert!(limit.acquire(&from(0xff00_0000), later).is_ok(), "and newcomers have a place again");
 }
 
+#[test]
+fn every_table_is_as_large_as_it_is_wanted() {
+    let sizes = |places: usize| {
+        [
+            PerClient::new(TokenBucket::new(1.0, 1)).clients(places).memory(),
+            TokensPerMinute::per_client(1000).clients(places).memory(),
+            ClientConcurrency::new(1).clients(places).memory(),
+        ]
+    };
+    assert_eq!(sizes(1024), [16 << 10; 3]);
+    assert_eq!(sizes(1025), [32 << 10; 3]);
+    assert_eq!(TokensPerMinute::new(1000).clients(1024).memory(), 0, "it tells none apart");
+}
+
 #[tokio::test(start_paused = true)]
 async fn newcomers_without_a_place_share_one_limit_and_are_told_nothing_of_it() {
     let limit = PerClient::new(TokenBucket::new(1e-6, 2)).clients(8);

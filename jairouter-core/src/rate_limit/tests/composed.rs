@@ -109,6 +109,29 @@ async fn a_client_is_told_what_is_left_of_its_own_limits() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_refusal_for_tokens_tells_what_the_caller_used_and_not_what_the_others_did() {
+    let now = Instant::now();
+    let refused = |limit: &TokensPerMinute, client: u32| {
+        let looked = limit.check(&from(client), now).unwrap_err();
+        assert_eq!(limit.acquire(&from(client), now).unwrap_err(), looked);
+        (looked.quota.unwrap(), looked.retry_after)
+    };
+    let all = TokensPerMinute::new(300);
+    let _held = all.acquire(&from(1), now).unwrap();
+    let (quota, wait) = refused(&all, 2);
+    assert_eq!(quota, Quota::new(Unit::Tokens, 300, 0, wait));
+    let each = TokensPerMinute::per_client(300).clients(8);
+    let _held: Vec<_> = (0..8).map(|client| each.acquire(&from(client), now).unwrap()).collect();
+    let (quota, wait) = refused(&each, 1);
+    assert!(quota.remaining > 0 && quota.reset > wait, "its own: {quota:?}");
+    // Newcomers without a place share a limit.
+    let newcomer = each.acquire(&from(8), now).unwrap();
+    assert_eq!(newcomer.quotas().count(), 0);
+    let (quota, wait) = refused(&each, 9);
+    assert_eq!(quota, Quota::new(Unit::Tokens, 300, 0, wait));
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_instance_s_refusal_says_busy_and_that_nothing_was_sent() {
     let service = RateLimitLayer::of_instance(Arc::new(tight())).layer(engine());
     let answer = service.clone().oneshot(request()).await.unwrap();

@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use futures::executor::block_on;
-use http::Response;
+use http::{HeaderMap, Response};
 use http_body_util::BodyExt;
 use proptest::prelude::*;
 use tokio::time::Instant;
@@ -9,6 +9,7 @@ use tower::{Layer, Service, ServiceExt, service_fn};
 
 use super::*;
 use crate::body::{Body, BodyGuard, End};
+use crate::endpoint::Endpoint;
 use crate::error::{Error, Kind};
 
 #[tokio::test]
@@ -101,6 +102,30 @@ async fn a_request_larger_than_the_whole_limit_passes_alone_and_is_paid_for() {
     grant.end(End::Complete);
     let wait = limit.check(&request(), now).unwrap_err().retry_after;
     assert_eq!(wait.as_secs(), 240, "the debt of 300, and a full limit again");
+}
+
+/// A chat that allows an answer of this many tokens.
+fn allowing(max_tokens: u64) -> InferenceRequest {
+    let payload = format!(r#"{{"model":"m","max_tokens":{max_tokens}}}"#).into();
+    InferenceRequest::new(Endpoint::ChatCompletions, HeaderMap::new(), payload).unwrap()
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_allowed_to_be_endless_reserves_a_minute_at_most_and_wipes_out_no_debt() {
+    for max_tokens in [1_000_000_000, 10_000_000_000_000, u64::MAX] {
+        let (limit, now) = (TokensPerMinute::new(1000), Instant::now());
+        let mut grant = limit.acquire(&allowing(max_tokens), now).unwrap();
+        let wait = limit.check(&request(), now).unwrap_err().retry_after;
+        assert!(wait.as_secs() <= 60, "{max_tokens}: {wait:?}");
+        grant.data(&answer(1500).into());
+        grant.end(End::Complete);
+        let wait = limit.check(&request(), now).unwrap_err().retry_after;
+        assert!((30..60).contains(&wait.as_secs()), "{max_tokens}: {wait:?}");
+        assert_eq!(remaining(&limit, now + seconds(31.0)), 16, "a debt of 500 was paid");
+        let later = now + seconds(90.0);
+        limit.acquire(&allowing(max_tokens), later).unwrap().refused();
+        assert_eq!(remaining(&limit, later), 1000);
+    }
 }
 
 #[tokio::test(start_paused = true)]
