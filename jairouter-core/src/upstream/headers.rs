@@ -28,6 +28,20 @@ const RETURNED: [HeaderName; 6] = [
     RETRY_AFTER,
 ];
 
+/// What of its `x-` headers does not: those of a proxy or a framework in front of it, and what the
+/// gateway says for itself. The limits, the attempts and the advice to ask again are the caller's
+/// with the gateway, and an engine knows none of them.
+const PRIVATE: [&str; 8] = [
+    "x-accel-",
+    "x-powered-by",
+    "x-forwarded-",
+    "x-real-ip",
+    "x-request-id",
+    "x-jairouter-",
+    "x-ratelimit-",
+    "x-should-retry",
+];
+
 /// The headers of a request to an engine.
 pub(super) fn outward(
     caller: &HeaderMap,
@@ -82,9 +96,7 @@ fn returned(name: &HeaderName) -> bool {
     if name.starts_with("openai-") || name.starts_with("anthropic-") {
         return true;
     }
-    // Headers of a proxy or a framework in front of the engine, and our own request id.
-    let private = ["x-accel-", "x-powered-by", "x-forwarded-", "x-request-id", "x-real-ip"];
-    name.starts_with("x-") && !private.iter().any(|prefix| name.starts_with(prefix))
+    name.starts_with("x-") && !PRIVATE.iter().any(|prefix| name.starts_with(prefix))
 }
 
 #[cfg(test)]
@@ -151,6 +163,10 @@ mod tests {
             ("transfer-encoding", "chunked"),
             ("access-control-allow-origin", "*"),
             ("x-accel-buffering", "no"),
+            ("x-ratelimit-remaining-requests", "0"),
+            ("x-jairouter-instance", "not ours"),
+            ("x-jairouter-fallback", "cache"),
+            ("x-should-retry", "true"),
         ]);
         inward(&mut headers);
         let expected = map(&[
