@@ -2,8 +2,8 @@
 
 use std::net::IpAddr;
 
-use http::HeaderName;
 use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE};
+use http::{HeaderName, HeaderValue};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
@@ -17,6 +17,9 @@ const LONGEST_PAYLOAD: usize = 1 << 20;
 
 /// Who asks.
 const IDENTITY: [HeaderName; 2] = [AUTHORIZATION, HeaderName::from_static("x-api-key")];
+
+/// What is followed by a credential, and is none.
+const SCHEMES: [&str; 5] = ["bearer", "basic", "digest", "token", "negotiate"];
 
 /// What else an engine may answer by: the form of the answer, and where a form's parts begin.
 const FORM: [HeaderName; 2] = [ACCEPT, CONTENT_TYPE];
@@ -32,7 +35,7 @@ impl Key {
     /// the same bytes to the hash.
     pub(super) fn of(request: &InferenceRequest) -> Option<Self> {
         let headers = &request.headers;
-        let is_known = IDENTITY.iter().any(|name| headers.contains_key(name));
+        let is_known = IDENTITY.iter().any(|name| headers.get_all(name).iter().any(is_credential));
         let address = if is_known { None } else { Some(request.client?) };
         if !is_short(request) {
             return None;
@@ -54,6 +57,13 @@ impl Key {
         hasher.part(&request.payload);
         Some(Self(hasher.0.finalize().into()))
     }
+}
+
+/// Whether this tells one caller from another: a scheme alone, as in `Bearer ${TOKEN}` without a
+/// token, does not.
+fn is_credential(value: &HeaderValue) -> bool {
+    let value = value.as_bytes().trim_ascii();
+    !value.is_empty() && !SCHEMES.iter().any(|scheme| value.eq_ignore_ascii_case(scheme.as_bytes()))
 }
 
 /// Whether the request is short enough to be read and hashed.
@@ -105,7 +115,7 @@ pub(super) fn is_repeatable(request: &InferenceRequest) -> bool {
 mod tests {
     use std::collections::HashSet;
 
-    use http::{HeaderMap, HeaderValue};
+    use http::HeaderMap;
 
     use super::*;
 
@@ -153,6 +163,24 @@ mod tests {
             Key::of(&request(Endpoint::Rerank, &headers, Some(client), r#"{"model":"m"}"#))
         };
         assert_eq!(ask("10.0.0.1"), ask("10.0.0.2"));
+    }
+
+    #[test]
+    fn a_key_that_is_none_is_nobody_s() {
+        for (name, value) in [
+            ("authorization", ""),
+            ("authorization", "Bearer"),
+            ("authorization", "bearer \t"),
+            ("authorization", "Basic "),
+            ("x-api-key", ""),
+            ("x-api-key", " "),
+        ] {
+            let ask = |client| {
+                Key::of(&request(Endpoint::Rerank, &[(name, value)], client, r#"{"model":"m"}"#))
+            };
+            assert_ne!(ask(Some("10.0.0.1")), ask(Some("10.0.0.2")), "{name}: {value}");
+            assert_eq!(ask(None), None, "{name}: {value}");
+        }
     }
 
     #[test]
