@@ -4,6 +4,7 @@ use bytes::{BufMut, Bytes, BytesMut};
 use http::header::CONTENT_TYPE;
 use http::{HeaderName, HeaderValue, Response, StatusCode};
 use serde::Serialize;
+use serde_json::{Map, Value};
 
 use crate::error::{Attempt, Error, Kind};
 use crate::rate_limit;
@@ -43,16 +44,27 @@ impl<'a> Attempted<'a> {
 }
 
 /// `{"error":{"message":…,"type":…,"param":…,"code":…}}` for this error, or the instance's own
-/// envelope where that is what the caller gets.
+/// envelope where that is what the caller gets: unchanged, unless it is to list the attempts.
 pub fn body(error: &Error) -> Bytes {
+    let attempts: Vec<_> = error.told_attempts().iter().map(Attempted::of).collect();
     match error.answer() {
-        Some(envelope) => envelope.clone(),
+        Some(envelope) => with_attempts(envelope, &attempts).unwrap_or_else(|| envelope.clone()),
         None => {
-            let attempts: Vec<_> = error.told_attempts().iter().map(Attempted::of).collect();
             let code = Some(error.code());
             envelope(error.message(), type_of(error), error.param(), code, &attempts)
         }
     }
+}
+
+/// An instance's own envelope with these attempts, if there are any and it has a place for them.
+fn with_attempts(envelope: &[u8], attempts: &[Attempted<'_>]) -> Option<Bytes> {
+    if attempts.is_empty() {
+        return None;
+    }
+    let mut root: Map<String, Value> = serde_json::from_slice(envelope).ok()?;
+    let error = root.get_mut("error")?.as_object_mut()?;
+    error.insert("attempts".into(), serde_json::to_value(attempts).ok()?);
+    serde_json::to_vec(&root).ok().map(Bytes::from)
 }
 
 /// The response a caller gets for this error.
@@ -124,7 +136,7 @@ mod tests {
     use std::time::Duration;
 
     use http::header::RETRY_AFTER;
-    use serde_json::{Value, json};
+    use serde_json::json;
 
     use super::*;
 
@@ -148,6 +160,26 @@ mod tests {
             let error =
                 Error::new(Kind::Busy, "busy").with_retry_after(Duration::from_millis(millis));
             assert_eq!(response(&error).headers()[RETRY_AFTER], seconds);
+        }
+    }
+
+    #[test]
+    fn an_instance_s_own_envelope_lists_the_attempts_if_they_are_told() {
+        let attempts = || vec![Attempt::new("a", Kind::Failed, Duration::from_millis(3))];
+        let own = r#"{ "error":{"message":"boom","type":"t","param":null,"code":"c"} }"#;
+        let answered = |answer: &'static str, told| {
+            let error = Error::new(Kind::Failed, "x").with_answer(answer.into());
+            body(&error.with_attempts(attempts(), told))
+        };
+        assert_eq!(answered(own, false), own, "its very bytes");
+        let value: Value = serde_json::from_slice(&answered(own, true)).unwrap();
+        let list = json!([{"instance": "a", "error": "upstream_broken", "milliseconds": 3}]);
+        let expected = json!({"error": {
+            "message": "boom", "type": "t", "param": null, "code": "c", "attempts": list,
+        }});
+        assert_eq!(value, expected);
+        for other in [r#"{"error":"boom"}"#, r#"{"sorry":{}}"#, "[1]", "boom", ""] {
+            assert_eq!(answered(other, true), other, "no place for them");
         }
     }
 
