@@ -1,5 +1,7 @@
 //! [`Error`] in the words of the OpenAI API: as a response, and as an event in a stream.
 
+use std::time::Duration;
+
 use bytes::{BufMut, Bytes, BytesMut};
 use http::header::CONTENT_TYPE;
 use http::{HeaderName, HeaderValue, Response, StatusCode};
@@ -11,6 +13,9 @@ use crate::rate_limit;
 
 /// Tells the official SDKs whether to ask again.
 const SHOULD_RETRY: HeaderName = HeaderName::from_static("x-should-retry");
+
+/// When to come back if nobody has said: a caller that is told nothing comes back at once.
+const LATER: Duration = Duration::from_secs(1);
 
 #[derive(Serialize)]
 struct Envelope<'a> {
@@ -73,7 +78,9 @@ pub fn response(error: &Error) -> Response<Bytes> {
     *response.status_mut() = error.status();
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    if let Some(after) = error.retry_after() {
+    let is_for_later =
+        matches!(error.status(), StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE);
+    if let Some(after) = error.retry_after().or(is_for_later.then_some(LATER)) {
         rate_limit::retry_after_headers(headers, after);
     }
     // The official SDKs would ask as often again for each of their own retries.
@@ -133,8 +140,6 @@ pub(crate) fn type_of_status(kind: Kind, status: StatusCode) -> &'static str {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use http::header::RETRY_AFTER;
     use serde_json::json;
 
@@ -160,6 +165,28 @@ mod tests {
             let error =
                 Error::new(Kind::Busy, "busy").with_retry_after(Duration::from_millis(millis));
             assert_eq!(response(&error).headers()[RETRY_AFTER], seconds);
+        }
+    }
+
+    #[test]
+    fn an_answer_for_later_says_when() {
+        let bare = Error::new(Kind::Busy, "busy").with_status(StatusCode::TOO_MANY_REQUESTS);
+        for (error, millis) in [
+            (bare, Some("1000")),
+            (Error::new(Kind::Busy, "x"), Some("1000")),
+            (Error::new(Kind::NoInstance, "x"), Some("1000")),
+            (
+                Error::new(Kind::Failed, "x").with_status(StatusCode::SERVICE_UNAVAILABLE),
+                Some("1000"),
+            ),
+            (Error::new(Kind::Busy, "x").with_retry_after(Duration::from_secs(7)), Some("7000")),
+            (Error::new(Kind::Failed, "x"), None),
+        ] {
+            let response = response(&error);
+            let headers = response.headers();
+            let after = headers.get("retry-after-ms").map(|value| value.to_str().unwrap());
+            assert_eq!(after, millis, "{error:?}");
+            assert_eq!(headers.contains_key(RETRY_AFTER), millis.is_some());
         }
     }
 

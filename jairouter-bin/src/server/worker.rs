@@ -99,7 +99,7 @@ async fn refuse(mut stream: TcpStream) -> io::Result<()> {
     let id = request_id(&mut HeaderMap::new());
     let head = format!(
         "HTTP/1.1 503 Service Unavailable\r\ncontent-type: application/json\r\n\
-         retry-after: 1\r\nconnection: close\r\nx-request-id: {}\r\ncontent-length: {}\r\n\r\n",
+         retry-after: 1\r\nretry-after-ms: 1000\r\nconnection: close\r\nx-request-id: {}\r\ncontent-length: {}\r\n\r\n",
         id.to_str().unwrap_or_default(),
         body.len()
     );
