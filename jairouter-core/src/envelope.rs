@@ -83,8 +83,9 @@ pub fn response(error: &Error) -> Response<Bytes> {
     if let Some(after) = error.retry_after().or(is_for_later.then_some(LATER)) {
         rate_limit::retry_after_headers(headers, after);
     }
-    // The official SDKs would ask as often again for each of their own retries.
-    if error.attempts().len() > 1 && error.kind().blames_instance() {
+    // What was asked of several in vain, the official SDKs would ask of as many again for each of
+    // their own retries.
+    if error.attempts().len() > 1 {
         headers.insert(SHOULD_RETRY, HeaderValue::from_static("false"));
     }
     if let Some(quota) = error.quota() {
@@ -207,6 +208,18 @@ mod tests {
         assert_eq!(value, expected);
         for other in [r#"{"error":"boom"}"#, r#"{"sorry":{}}"#, "[1]", "boom", ""] {
             assert_eq!(answered(other, true), other, "no place for them");
+        }
+    }
+
+    #[test]
+    fn what_was_asked_of_several_in_vain_is_not_to_be_asked_again() {
+        let tried = |kind, count: usize| {
+            let attempt = Attempt::new("a", kind, Duration::ZERO);
+            let error = Error::new(kind, "x").with_attempts(vec![attempt; count], false);
+            response(&error).headers().contains_key(SHOULD_RETRY)
+        };
+        for kind in [Kind::Failed, Kind::Busy, Kind::UpstreamAuth] {
+            assert_eq!([0, 1, 2].map(|count| tried(kind, count)), [false, false, true], "{kind:?}");
         }
     }
 
