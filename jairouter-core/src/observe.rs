@@ -28,6 +28,7 @@ use tower::{Layer, Service};
 use crate::body::{BodyGuard, End, GuardedBody};
 use crate::endpoint::Endpoint;
 use crate::error::{Attempt, Error, Kind};
+use crate::fallback::InVain;
 use crate::request::InferenceRequest;
 
 /// Someone who is told the story of each request.
@@ -82,7 +83,7 @@ pub struct Exchange {
     pub status: StatusCode,
     /// The kind of the error, if it was one.
     pub error: Option<Kind>,
-    /// The instances that were asked in vain, if nobody answered.
+    /// The instances that were asked in vain, if nobody answered or a fallback did.
     pub attempts: Vec<Attempt>,
     /// From the request to the commit point: for a stream, to its first token.
     pub first: Option<Duration>,
@@ -133,6 +134,9 @@ impl<F: Fn(&Exchange)> Record for Recording<F> {
             Ok(parts) => {
                 self.exchange.status = parts.status;
                 self.exchange.instance = text(&parts.headers, "x-jairouter-instance");
+                if let Some(InVain(attempts)) = parts.extensions.get() {
+                    self.exchange.attempts.clone_from(attempts);
+                }
             }
             Err(error) => {
                 self.exchange.status = error.status();

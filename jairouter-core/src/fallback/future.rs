@@ -4,16 +4,15 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
-use http::{HeaderValue, Response};
+use http::Response;
 use http_body::Body as HttpBody;
 use pin_project_lite::pin_project;
 use tokio::time::Instant;
 use tower::Service;
 use tower::util::Oneshot;
 
-use super::chain::{Link, ModelChain};
 use super::layer::Policies;
-use super::{FALLBACK, MODEL};
+use super::standing_in::{Asked, Failed, StandingIn, admitted};
 use crate::body::Body;
 use crate::error::{Error, Kind};
 use crate::request::InferenceRequest;
@@ -31,24 +30,10 @@ pin_project! {
         // Let go with the answer: nobody will be asked again.
         request: Option<InferenceRequest>,
         // Set once the model that was asked for has failed.
-        standing_in: Option<StandingIn>,
+        standing_in: Option<Box<StandingIn>>,
         #[pin]
         attempt: Oneshot<S, InferenceRequest>,
     }
-}
-
-/// A model of the chain is being asked.
-struct StandingIn {
-    original: Original,
-    /// Its place in the chain.
-    at: usize,
-}
-
-/// What the caller gets if nothing else does better.
-enum Original {
-    Error(Error),
-    /// The failure of a service that is not ours, boxed since it is large and rare.
-    Answer(Box<Response<Body>>),
 }
 
 impl<S> ResponseFuture<S>
@@ -74,7 +59,7 @@ where
             let request = this.request.as_ref().expect("polled after completion");
             let outcome = ready!(this.attempt.as_mut().poll(cx));
             let chain = this.policies.chain(&request.model);
-            let (original, from) = match (failure(&outcome), this.standing_in.take()) {
+            let (failed, from) = match (failure(&outcome), this.standing_in.take()) {
                 (None, None) => {
                     let answer = outcome.map(|answer| match &this.policies.cache {
                         Some(cache) => cache.remember(request, answer),
@@ -83,64 +68,74 @@ where
                     this.request.take();
                     return Poll::Ready(answer);
                 }
-                (None, Some(StandingIn { at, .. })) => {
-                    let answer = outcome.map(|answer| signed(answer.map(Body::new), chain, at));
+                (None, Some(standing_in)) => {
+                    let StandingIn { failed, asked } = *standing_in;
+                    let sign =
+                        |answer| asked.signed(this.policies, request, answer, failed.in_vain);
+                    let answer = outcome.map(sign);
                     this.request.take();
                     return Poll::Ready(answer);
                 }
                 (Some(kind), None) => {
                     let cured = chain.cures(kind, outcome.as_ref().err());
-                    let original = Original::new(outcome);
-                    if !cured {
+                    let failed = Failed::new(outcome);
+                    let is_first = cured && this.policies.cache_first && kind.may_fall_back();
+                    let first = if is_first { recalled(this.policies, request) } else { None };
+                    if !cured || first.is_some() {
                         this.request.take();
-                        return Poll::Ready(original.give());
+                        return Poll::Ready(failed.give(first));
                     }
-                    (original, 0)
+                    (failed, 0)
                 }
                 // What stands in fails in its own way, and that is nobody's business.
-                (Some(_), Some(StandingIn { original, at })) => (original, at + 1),
+                (Some(_), Some(standing_in)) => {
+                    let StandingIn { mut failed, asked } = *standing_in;
+                    failed.note(&outcome);
+                    let at = asked.at;
+                    asked.refused(this.policies, outcome.as_ref().err());
+                    (failed, at + 1)
+                }
             };
-            if let Some((at, link)) = next(chain, from, request) {
-                let attempt = Oneshot::new(this.service.clone(), request.with_model(&link.name));
+            if let Some(asked) = next(this.policies, from, request) {
+                let attempt = Oneshot::new(this.service.clone(), asked.request.clone());
                 this.attempt.set(attempt);
-                *this.standing_in = Some(StandingIn { original, at });
+                *this.standing_in = Some(Box::new(StandingIn { failed, asked }));
                 continue;
             }
-            let answer = match original.kind() {
+            let answer = match failed.original.kind() {
                 Some(kind) if kind.may_fall_back() => from_memory(this.policies, request),
                 _ => None,
             };
             this.request.take();
-            return Poll::Ready(answer.map_or_else(|| original.give(), Ok));
+            return Poll::Ready(failed.give(answer));
         }
     }
 }
 
-/// The next model to ask, if there is time left.
-fn next<'a>(
-    chain: &'a ModelChain,
-    from: usize,
-    request: &InferenceRequest,
-) -> Option<(usize, &'a Link)> {
+/// The next model to ask, if there is time left and one whose limits let it.
+fn next(policies: &Policies, from: usize, request: &InferenceRequest) -> Option<Asked> {
     let in_time = request.deadline.is_none_or(|deadline| Instant::now() < deadline);
-    if in_time { chain.next(from, &request.model) } else { None }
-}
-
-/// The answer of the model at this place of the chain, saying so.
-fn signed(mut answer: Response<Body>, chain: &ModelChain, at: usize) -> Response<Body> {
-    let headers = answer.headers_mut();
-    headers.insert(FALLBACK, HeaderValue::from_static("model"));
-    match chain.get(at).and_then(|link| link.header.clone()) {
-        Some(name) => headers.insert(MODEL, name),
-        None => headers.remove(MODEL),
-    };
-    answer
+    let chain = policies.chain(&request.model);
+    let mut from = if in_time { from } else { return None };
+    while let Some((at, link)) = chain.next(from, &request.model) {
+        let admitted = admitted(policies, request, at, link);
+        if admitted.is_some() {
+            return admitted;
+        }
+        from = at + 1;
+    }
+    None
 }
 
 /// An answer that asks nobody.
 fn from_memory(policies: &Policies, request: &InferenceRequest) -> Option<Response<Body>> {
-    let cached = policies.cache.as_ref().and_then(|cache| cache.recall(request));
+    // What was to come first has been looked for.
+    let cached = if policies.cache_first { None } else { recalled(policies, request) };
     cached.or_else(|| policies.canned.as_ref()?.answer(request))
+}
+
+fn recalled(policies: &Policies, request: &InferenceRequest) -> Option<Response<Body>> {
+    policies.cache.as_ref()?.recall(request)
 }
 
 /// The failure in this outcome. A service that is not ours may say so with a status alone.
@@ -148,34 +143,6 @@ fn failure<B>(outcome: &Result<Response<B>, Error>) -> Option<Kind> {
     match outcome {
         Ok(answer) => Kind::of_status(answer.status()),
         Err(error) => Some(error.kind()),
-    }
-}
-
-// === impl Original ===
-
-impl Original {
-    fn new<B>(outcome: Result<Response<B>, Error>) -> Self
-    where
-        B: HttpBody<Data = Bytes, Error = Error> + Send + 'static,
-    {
-        match outcome {
-            Ok(answer) => Self::Answer(Box::new(answer.map(Body::new))),
-            Err(error) => Self::Error(error),
-        }
-    }
-
-    fn kind(&self) -> Option<Kind> {
-        match self {
-            Self::Error(error) => Some(error.kind()),
-            Self::Answer(answer) => Kind::of_status(answer.status()),
-        }
-    }
-
-    fn give(self) -> Result<Response<Body>, Error> {
-        match self {
-            Self::Error(error) => Err(error),
-            Self::Answer(answer) => Ok(*answer),
-        }
     }
 }
 

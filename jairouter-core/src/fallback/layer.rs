@@ -1,4 +1,5 @@
 use std::collections::HashMap;
+use std::fmt;
 use std::sync::Arc;
 
 use tower::Layer;
@@ -7,6 +8,7 @@ use super::cache::Cache;
 use super::canned::CannedAnswer;
 use super::chain::ModelChain;
 use super::service::Fallback;
+use crate::rate_limit::Limiter;
 
 /// Lets something else answer when the service inside cannot. See the [module](super).
 ///
@@ -17,12 +19,14 @@ pub struct FallbackLayer {
     policies: Policies,
 }
 
-#[derive(Debug, Clone, Default)]
+#[derive(Clone, Default)]
 pub(super) struct Policies {
     common: ModelChain,
     own: HashMap<Box<str>, ModelChain>,
     pub(super) cache: Option<Cache>,
+    pub(super) cache_first: bool,
     pub(super) canned: Option<Arc<CannedAnswer>>,
+    pub(super) limits: Option<Arc<dyn Limiter>>,
 }
 
 impl FallbackLayer {
@@ -44,10 +48,24 @@ impl FallbackLayer {
         self
     }
 
+    /// What a request has to pass once more when another model is to answer it: the limits of that
+    /// model, which it has not been counted by. One that refuses is passed over for the next.
+    pub fn limit(mut self, limiter: impl Limiter + 'static) -> Self {
+        self.policies.limits = Some(Arc::new(limiter));
+        self
+    }
+
     /// The last good answers. A cache is a handle: one that is given to the layers before and after
     /// a reload, or of several cores, is one cache.
     pub fn cache(mut self, cache: Cache) -> Self {
         self.policies.cache = Some(cache);
+        self
+    }
+
+    /// Whether the last good answer comes before other models: the model the caller meant, as it was,
+    /// rather than another, as it is. Default no.
+    pub fn cache_first(mut self, first: bool) -> Self {
+        self.policies.cache_first = first;
         self
     }
 
@@ -72,5 +90,16 @@ impl Policies {
     /// The chain of this model.
     pub(super) fn chain(&self, model: &str) -> &ModelChain {
         self.own.get(model).unwrap_or(&self.common)
+    }
+}
+
+impl fmt::Debug for Policies {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Policies")
+            .field("common", &self.common)
+            .field("own", &self.own)
+            .field("cache", &self.cache)
+            .field("canned", &self.canned)
+            .finish_non_exhaustive()
     }
 }

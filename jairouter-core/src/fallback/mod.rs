@@ -7,7 +7,7 @@
 //! 2. **The last good answer** ([`Cache`]): what this caller got for these very bytes before.
 //! 3. **A canned answer** ([`CannedAnswer`]): words for people to read.
 //!
-//! If none of them has anything, the caller gets the error of the model it asked, as it was.
+//! The first two may change places ([`FallbackLayer::cache_first`]). If none of them has anything, the caller gets the error of the model it asked, as it was.
 //!
 //! ```
 //! use http::{HeaderMap, Response};
@@ -83,6 +83,7 @@ mod chain;
 mod future;
 mod layer;
 mod service;
+mod standing_in;
 
 use http::HeaderName;
 
@@ -92,6 +93,7 @@ pub use chain::ModelChain;
 pub use future::ResponseFuture;
 pub use layer::FallbackLayer;
 pub use service::Fallback;
+pub(crate) use standing_in::InVain;
 
 /// Tells that this is not what was asked for, and what it is instead.
 const FALLBACK: HeaderName = HeaderName::from_static("x-jairouter-fallback");

@@ -34,7 +34,8 @@ const KEPT: [HeaderName; 3] = [CONTENT_TYPE, CONTENT_DISPOSITION, CONTENT_LANGUA
 /// The last good answers, each for the caller who got it and the very bytes that were asked.
 ///
 /// A handle: clones are one cache. It is asked only when everything live has failed, so a hit is an
-/// answer instead of an error, and never an old answer instead of a new one.
+/// answer instead of an error, and never an old answer instead of a new one; unless it is to come
+/// [first](super::FallbackLayer::cache_first), and then never instead of the model's own.
 ///
 /// # Whose answers
 ///

@@ -4,6 +4,9 @@ use tokio::time::Instant;
 use tower::service_fn;
 
 use super::*;
+use crate::error::Attempt;
+use crate::fallback::InVain;
+use crate::rate_limit::{Concurrency, PerModel};
 
 const ANSWERS: Does = || says(JSON, &["{}"]);
 
@@ -129,4 +132,61 @@ async fn the_stand_in_gets_the_request_as_it_was_but_for_the_name() {
     let answer = layer.layer(inner).oneshot(large()).await.unwrap();
     assert_eq!(answer.headers()[MODEL].as_bytes(), "klein–ü".as_bytes());
     assert_eq!(text(answer).await, r#"{"model":"klein–ü","temperature":0}"#);
+}
+
+/// How many instances it takes, and what the caller is told of them.
+fn vain(answer: &Response<Body>) -> Option<Vec<&str>> {
+    let InVain(attempts) = answer.extensions().get()?;
+    Some(attempts.iter().map(|attempt| &*attempt.instance).collect())
+}
+
+fn tried(kind: Kind, instances: &[&str]) -> Result<Response<Frames>, Error> {
+    let attempt = |name: &&str| Attempt::new(*name, kind, Duration::ZERO);
+    let attempts = instances.iter().map(attempt).collect();
+    Err(Error::new(kind, "x").with_attempts(attempts, false))
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_instead_knows_who_was_asked_in_vain() {
+    let models = Models::new([
+        ("large", (|| tried(Kind::Failed, &["a", "b"])) as Does),
+        ("medium", || tried(Kind::Broken, &["c"])),
+        ("small", || {
+            let mut answer = says(JSON, &["{}"])?;
+            answer.headers_mut().insert("x-jairouter-attempts", HeaderValue::from_static("2"));
+            Ok(answer)
+        }),
+    ]);
+    let chain = ModelChain::new(["medium", "small"]);
+    let layer = FallbackLayer::new().models(chain).answer(CannedAnswer::text("later"));
+    let answer = through(&layer, &models, large()).await.unwrap();
+    assert_eq!(vain(&answer), Some(vec!["a", "b", "c"]));
+    assert_eq!(answer.headers()["x-jairouter-attempts"], "5");
+    models.set("small", down);
+    let answer = through(&layer, &models, large()).await.unwrap();
+    assert_eq!((told(&answer).0, vain(&answer)), (Some("default"), Some(vec!["a", "b", "c"])));
+    models.set("large", ANSWERS);
+    assert_eq!(vain(&through(&layer, &models, large()).await.unwrap()), None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_stands_in_has_its_own_limits() {
+    let models = Models::new([("large", down as Does), ("small", ANSWERS), ("tiny", ANSWERS)]);
+    let limit = |name: &str| (Box::from(name), Concurrency::new(1));
+    let layer = FallbackLayer::new()
+        .models(ModelChain::new(["small", "tiny"]))
+        .limit(PerModel::new([limit("small"), limit("large")]));
+    let first = through(&layer, &models, large()).await.unwrap();
+    assert_eq!(told(&first).1, Some("small"));
+    let second = through(&layer, &models, large()).await.unwrap();
+    assert_eq!(told(&second).1, Some("tiny"), "the next, while the first answer goes on");
+    text(first).await;
+    let third = through(&layer, &models, large()).await.unwrap();
+    assert_eq!(told(&third).1, Some("small"));
+    drop(third);
+    models.set("small", down);
+    through(&layer, &models, large()).await.unwrap();
+    models.set("small", ANSWERS);
+    let last = through(&layer, &models, large()).await.unwrap();
+    assert_eq!(told(&last).1, Some("small"), "a failure holds nothing");
 }

@@ -139,6 +139,26 @@ async fn a_live_answer_beats_an_old_one_and_an_old_one_beats_words() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_old_answer_beats_another_model_where_it_is_to_come_first() {
+    let models = Models::new([
+        ("large", (|| says(JSON, &["{\"old\":1}"])) as Does),
+        ("small", || says(JSON, &["{}"])),
+    ]);
+    let layer = everything().cache_first(true);
+    text(through(&layer, &models, large()).await.unwrap()).await;
+    models.set("large", down);
+    models.asked();
+    let answer = through(&layer, &models, large()).await.unwrap();
+    assert_eq!(told(&answer), (Some("cache"), Some("large")));
+    assert_eq!(models.asked(), ["large"], "and nobody else");
+    let other = through(&layer, &models, ask(r#"{"model":"large"}"#)).await.unwrap();
+    assert_eq!(told(&other), (Some("model"), Some("small")), "without one as ever");
+    models.set("small", down);
+    let other = through(&layer, &models, ask(r#"{"model":"large"}"#)).await.unwrap();
+    assert_eq!(told(&other), (Some("default"), None));
+}
+
+#[tokio::test(start_paused = true)]
 async fn without_options_everything_passes() {
     let models = Models::new([("large", (|| says(SSE, &["a", "b"])) as Does)]);
     let layer = FallbackLayer::new();
