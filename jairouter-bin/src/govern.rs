@@ -38,7 +38,7 @@ pub(crate) fn clients(config: &Config) -> usize {
     1 << each.clamp(1, MOST_CLIENTS).ilog2()
 }
 
-/// The limits of a service, each of which tells so many clients apart.
+/// The limits of a service beside those of its models, each of which tells so many clients apart.
 pub(crate) fn of_service(service: &Service, clients: usize) -> Limits {
     let name = service.service_type;
     let mut limits: Limits = Vec::new();
@@ -46,24 +46,29 @@ pub(crate) fn of_service(service: &Service, clients: usize) -> Limits {
         let of = format!("the service '{name}'");
         match limit.scope {
             Scope::ClientIp => of_clients(limit, &of, clients, &mut limits),
-            Scope::Model => {
-                of_models(service, limit, &mut limits);
-                if limit.per_client {
-                    of_clients(limit, &of, clients, &mut limits);
-                }
-            }
+            Scope::Model if limit.per_client => of_clients(limit, &of, clients, &mut limits),
+            Scope::Model => {}
             Scope::Service | Scope::Instance => of_one(limit, &of, clients, &mut limits),
         }
+    }
+    if let Some(most) = service.concurrency.per_client {
+        let what = format!("your concurrency limit at the service '{name}'");
+        limits.push(Arc::new(ClientConcurrency::new(most).clients(clients).named(what)));
+    }
+    limits
+}
+
+/// The limits of the models of a service: of whoever asks for one, callers and fallbacks.
+pub(crate) fn of_models(service: &Service) -> Limits {
+    let mut limits: Limits = Vec::new();
+    for limit in service.rate_limits.iter().filter(|limit| limit.scope == Scope::Model) {
+        of_each_model(service, limit, &mut limits);
     }
     if let Some(most) = service.concurrency.per_model {
         let limit = |model: &str| {
             Concurrency::new(most).named(format!("the concurrency limit of the model '{model}'"))
         };
         limits.push(per_model(service, limit));
-    }
-    if let Some(most) = service.concurrency.per_client {
-        let what = format!("your concurrency limit at the service '{name}'");
-        limits.push(Arc::new(ClientConcurrency::new(most).clients(clients).named(what)));
     }
     limits
 }
@@ -103,7 +108,7 @@ fn of_clients(limit: &RateLimit, of: &str, clients: usize, limits: &mut Limits) 
     }
 }
 
-fn of_models(service: &Service, limit: &RateLimit, limits: &mut Limits) {
+fn of_each_model(service: &Service, limit: &RateLimit, limits: &mut Limits) {
     let requests = |model: &str| {
         Limit::new(algorithm(limit)).named(format!("the rate limit of the model '{model}'"))
     };
@@ -147,12 +152,15 @@ pub(crate) fn waiting_room(queue: Queue) -> waiting_room::Settings {
     waiting_room::Settings::default().with_places(queue.places).with_timeout(queue.timeout)
 }
 
-/// What answers when no instance can.
+/// What answers when no instance can, within these limits of its models.
 ///
 /// # Errors
 ///
 /// If a canned answer is none, as text. A configuration that was loaded has no such answer.
-pub(crate) fn fallback(fallback: Option<&Fallback>) -> Result<FallbackLayer, String> {
+pub(crate) fn fallback(
+    fallback: Option<&Fallback>,
+    of_models: Limits,
+) -> Result<FallbackLayer, String> {
     let mut layer = FallbackLayer::new();
     let Some(fallback) = fallback else { return Ok(layer) };
     let chain = |models: &[String]| {
@@ -160,6 +168,9 @@ pub(crate) fn fallback(fallback: Option<&Fallback>) -> Result<FallbackLayer, Str
             .on_context_length(fallback.on_context_length)
             .on_missing_model(fallback.on_missing_model)
     };
+    if !of_models.is_empty() {
+        layer = layer.limit(of_models);
+    }
     if !fallback.models.is_empty() {
         layer = layer.models(chain(&fallback.models));
     }
@@ -168,7 +179,7 @@ pub(crate) fn fallback(fallback: Option<&Fallback>) -> Result<FallbackLayer, Str
     }
     if let Some(cache) = &fallback.cache {
         let store = fallback::Cache::builder().entries(cache.entries).bytes(cache.bytes);
-        layer = layer.cache(store.ttl(cache.ttl).any(cache.any).build());
+        layer = layer.cache(store.ttl(cache.ttl).any(cache.any).build()).cache_first(true);
     }
     if let Some(canned) = &fallback.response {
         layer = layer.answer(config::answer(canned)?);

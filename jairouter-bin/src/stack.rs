@@ -41,6 +41,9 @@ pub fn router(config: &Config) -> Result<(AnyRouter, Vec<Watch>), String> {
     let mut watches = Vec::new();
     let clients = govern::clients(config);
     for service in &config.services {
+        let of_models = govern::of_models(service);
+        let mut limits = govern::of_service(service, clients);
+        limits.extend(of_models.iter().cloned());
         let budget = RetryBudget::new(service.retry.budget_percent, RETRY_FLOOR);
         let mut group = group(&service.balance)
             .retry(service.retry.max_attempts, budget)
@@ -48,9 +51,8 @@ pub fn router(config: &Config) -> Result<(AnyRouter, Vec<Watch>), String> {
             .slow_start(service.balance.slow_start)
             .headers(service.tell.headers)
             .tell_attempts(service.tell.attempts)
-            .fallback(govern::fallback(service.fallback.as_ref())?)
+            .fallback(govern::fallback(service.fallback.as_ref(), of_models)?)
             .waiting_room(govern::waiting_room(service.queue));
-        let limits = govern::of_service(service, clients);
         if !limits.is_empty() {
             group = group.limit(limits);
         }

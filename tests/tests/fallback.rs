@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use jairouter_tests::client::{Answer, ask, post};
+use jairouter_tests::client::{Answer, RawClient, ask, post};
 use jairouter_tests::gateway::{Gateway, model};
 use jairouter_tests::upstream::Step::{Chunk, LastChunk, Rst, Send};
 use jairouter_tests::upstream::{Step, Upstream, event_stream, json};
-use jairouter_tests::{chat, token};
+use jairouter_tests::{chat, token, until};
 
 const CHAT: &str = "/v1/chat/completions";
 const DONE: &str = "data: [DONE]\n\n";
@@ -159,4 +159,59 @@ async fn a_busy_model_s_stand_in_is_not_asked_while_a_place_may_be_waited_for() 
         [whole("slow"), whole("slow"), whole("small")],
         "served, waited, stood in for"
     );
+}
+
+#[tokio::test]
+async fn with_the_strategy_cache_the_last_good_answer_comes_before_other_models() {
+    let (upstream, small) = (short_lived(1).await, Upstream::serving(|_, _| stream("small")).await);
+    let lines = "  fallback: { enabled: true, strategy: cache, models: [small] }\n";
+    let gateway =
+        Gateway::start_with("", &(model(lines, &[upstream.url()]) + &other(&small, "small")));
+    let (alice, _) = deterministic(true, "alice");
+    ask(gateway.address(), alice.clone().into_bytes()).await;
+    let again = ask(gateway.address(), alice.into_bytes()).await;
+    assert_eq!(again.header("x-jairouter-fallback"), Some("cache"));
+    let (bob, _) = deterministic(true, "bob");
+    let other = ask(gateway.address(), bob.into_bytes()).await;
+    assert_eq!(other.header("x-jairouter-fallback"), Some("model"), "who has none");
+    assert_eq!(small.requests().len(), 1);
+}
+
+#[tokio::test]
+async fn a_stand_in_serves_no_more_than_its_own_limits_let_it() {
+    for limit in [
+        "concurrency: { model-limit: 1 }",
+        "rate-limit: { enabled: true, scope: model, capacity: 1, rate: 0.01 }",
+    ] {
+        let gone = short_lived(0).await;
+        let small = Upstream::serving(|_, _| {
+            vec![event_stream(), Chunk(token("small").into()), Step::Stall]
+        })
+        .await;
+        let lines = format!(
+            "  {limit}\n  fallback: {{ enabled: true, strategy: model, models: [small] }}\n"
+        );
+        let yaml = model(&lines, &[gone.url()])
+            + &["b", "c", "d"].map(|name| other(&gone, name)).concat()
+            + &other(&small, "small");
+        let gateway = Gateway::start_with("", &yaml);
+        let mut held = Vec::new();
+        for name in ["m", "b", "c", "d"] {
+            let mut client = RawClient::connect(gateway.address()).await;
+            client.post(CHAT, &chat(name, true)).await;
+            held.push(client);
+        }
+        until("all are answered", || gateway.log().matches("\"endpoint\"").count() == 3).await;
+        assert_eq!(small.requests().len(), 1, "{limit}");
+    }
+}
+
+#[tokio::test]
+async fn the_log_names_who_was_asked_before_a_fallback_answered() {
+    let [one, two] = [short_lived(0).await, short_lived(0).await];
+    let lines = "  fallback: { enabled: true, response: { text: later } }\n";
+    let gateway = Gateway::start_with("", &model(lines, &[one.url(), two.url()]));
+    assert_eq!(say(&gateway, &chat("m", false)).await.status, 200);
+    until("it is logged", || gateway.log().contains("\"endpoint\"")).await;
+    assert_eq!(gateway.log().matches(": upstream_broken after").count(), 2, "{}", gateway.log());
 }
