@@ -21,6 +21,7 @@ mod governed;
 mod identity;
 mod instance;
 mod map;
+mod mentions;
 mod model;
 mod names;
 mod node;

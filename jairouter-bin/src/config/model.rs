@@ -1,5 +1,6 @@
 //! `model`: the services, what they inherit, and how they are balanced.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,11 +13,12 @@ use super::governed::{
 use super::identity;
 use super::instance::instances;
 use super::map::Map;
+use super::mentions::{self, Mention};
 use super::names::fold;
 use super::reader::Field;
 use super::sections;
 use super::server::set;
-use super::types::{Balance, BalanceKind, Retry, Service, Tell};
+use super::types::{Balance, BalanceKind, Instance, Retry, Service, Tell};
 use super::value::{self, flag, whole};
 
 /// What each level may say and the one below it inherits.
@@ -94,8 +96,9 @@ impl Level {
         }
     }
 
-    /// Reads what only the global level and services may say.
-    fn read_wide(&mut self, map: &mut Map<'_>) {
+    /// Reads what only the global level and services may say. Returns the models it names.
+    fn read_wide<'a>(&mut self, map: &mut Map<'a>) -> Vec<Mention<'a>> {
+        let mut mentions = Vec::new();
         if let Some(field) = map.take("load-balance") {
             // As a whole: what it does not say is the default, not the wider level's.
             self.balance = balance(&field);
@@ -104,11 +107,12 @@ impl Level {
             retry(&field, &mut self.retry);
         }
         if let Some(field) = map.take("fallback") {
-            self.fallback = sections::fallback(&field);
+            self.fallback = sections::fallback(&field, &mut mentions);
         }
         set(map, "response-headers", &mut self.tell.headers, flag);
         set(map, "error-attempts", &mut self.tell.attempts, flag);
         self.read(map);
+        mentions
     }
 
     /// The limits of this level that a service has, and those that each of its instances has.
@@ -142,13 +146,23 @@ impl Level {
 
     fn concurrency(&mut self, field: &Field<'_>) {
         let Some(mut map) = field.map() else { return };
-        set(&mut map, "limit", &mut self.max_concurrency, |text| match text {
+        let limit = |text: &str| match text {
             "unlimited" => Ok(None),
             text => whole(text, 1, u32::MAX.into()).map(|limit| Some(limit as u32)),
-        });
-        let some = |text: &str| whole(text, 1, u32::MAX.into()).map(|limit| Some(limit as u32));
-        set(&mut map, "model-limit", &mut self.concurrency.per_model, some);
-        set(&mut map, "client-limit", &mut self.concurrency.per_client, some);
+        };
+        set(&mut map, "limit", &mut self.max_concurrency, limit);
+        let Concurrency { per_model, per_client } = &mut self.concurrency;
+        for (key, value) in [("model-limit", per_model), ("client-limit", per_client)] {
+            match map.take(key) {
+                Some(field) if self.is_instance => {
+                    let message = "this belongs under a service or 'model': an instance has a \
+                                   'limit' alone";
+                    field.error_at_key(message);
+                }
+                Some(field) => *value = field.parse(limit).unwrap_or(*value),
+                None => {}
+            }
+        }
         if let Some(field) = map.take("queue") {
             let places = field.parse(|text| whole(text, 0, 1_000_000));
             self.queue.places = places.map_or(self.queue.places, |places| places as u32);
@@ -168,9 +182,9 @@ pub(super) fn services(field: &Field<'_>) -> Vec<Service> {
     if let Some(field) = map.take("adapter-definitions") {
         global.definitions = sections::adapter_definitions(&field).into();
     }
-    global.read_wide(&mut map);
+    let mentions = global.read_wide(&mut map);
     let services = match map.take("services") {
-        Some(services) => read_services(&services, &global),
+        Some(services) => read_services(&services, &global, &mentions),
         None => {
             map.error("there is no 'services', which says what is served");
             Vec::new()
@@ -180,7 +194,13 @@ pub(super) fn services(field: &Field<'_>) -> Vec<Service> {
     services
 }
 
-fn read_services(field: &Field<'_>, global: &Level) -> Vec<Service> {
+fn read_services(
+    field: &Field<'_>,
+    global: &Level,
+    mentioned_by_all: &[Mention<'_>],
+) -> Vec<Service> {
+    // Whether every instance could be read: a name may be that of one that could not.
+    let mut complete = true;
     let mut services: Vec<Service> = Vec::new();
     let Some(fields) = field.named() else { return services };
     if fields.is_empty() {
@@ -191,17 +211,22 @@ fn read_services(field: &Field<'_>, global: &Level) -> Vec<Service> {
             Ok(service_type) => service_type,
             Err(message) => {
                 field.error_at_key(message);
+                complete = false;
                 continue;
             }
         };
         if services.iter().any(|service| service.service_type == service_type) {
             field.error_at_key(format!("the service '{service_type}' is given twice"));
+            complete = false;
             continue;
         }
-        let Some(mut map) = field.map() else { continue };
+        let Some(mut map) = field.map() else {
+            complete = false;
+            continue;
+        };
         let mut level = global.clone();
         let of_all = level.split_limit();
-        level.read_wide(&mut map);
+        let mentions = level.read_wide(&mut map);
         let mut service = Service::new(service_type, level.balance);
         service.rate_limits = of_all.into_iter().chain(level.split_limit()).collect();
         service.concurrency = level.concurrency;
@@ -209,15 +234,31 @@ fn read_services(field: &Field<'_>, global: &Level) -> Vec<Service> {
         service.retry = level.retry;
         service.fallback = level.fallback.take();
         service.tell = level.tell;
-        match map.take("instances") {
+        let field = map.take("instances");
+        let given = field.as_ref().and_then(Field::list).map_or(0, |list| list.len());
+        match field {
             Some(field) => service.instances = instances(&field, service_type, &level),
             None => map.error("this service has no 'instances'"),
+        }
+        if given > 0 && service.instances.len() == given {
+            mentions::check(&mentions, "this service", &models(&service.instances));
+        } else {
+            complete = false;
         }
         map.finish();
         services.push(service);
     }
+    if complete {
+        let instances = services.iter().flat_map(|service| &service.instances);
+        mentions::check(mentioned_by_all, "any service", &models(instances));
+    }
     identity::complete(&mut services);
     services
+}
+
+/// What callers call the models of these instances.
+fn models<'a>(instances: impl IntoIterator<Item = &'a Instance>) -> HashSet<&'a str> {
+    instances.into_iter().map(|instance| instance.name.as_str()).collect()
 }
 
 fn balance(field: &Field<'_>) -> Balance {

@@ -1,7 +1,5 @@
 //! The sections that govern: limits, breakers, fallbacks, health.
 
-use std::collections::BTreeMap;
-
 use http::StatusCode;
 use jairouter_core::ServiceType;
 use jairouter_core::fallback::CannedAnswer;
@@ -10,6 +8,7 @@ use super::governed::{
     Cache, Canned, CircuitBreaker, Fallback, HealthCheck, LimitAlgorithm, RateLimit, Said, Scope,
 };
 use super::map::Map;
+use super::mentions::Mention;
 use super::names::{fold, unknown};
 use super::reader::Field;
 use super::server::set;
@@ -94,8 +93,9 @@ pub(super) fn circuit_breaker(field: &Field<'_>, breaker: &mut CircuitBreaker) {
     map.finish();
 }
 
-/// What answers when nobody can, if it is on. It replaces the wider level's as a whole.
-pub(super) fn fallback(field: &Field<'_>) -> Option<Fallback> {
+/// What answers when nobody can, if it is on, and the models it names. It replaces the wider level's
+/// as a whole.
+pub(super) fn fallback<'a>(field: &Field<'a>, mentions: &mut Vec<Mention<'a>>) -> Option<Fallback> {
     #[derive(Clone, Copy, PartialEq)]
     enum Strategy {
         Default,
@@ -115,26 +115,40 @@ pub(super) fn fallback(field: &Field<'_>) -> Option<Fallback> {
     set(&mut map, "cache-bytes", &mut cache.bytes, size);
     set(&mut map, "cache-ttl", &mut cache.ttl, value::timeout);
     set(&mut map, "cache-any", &mut cache.any, flag);
-    fallback.models = map.take("models").map(|field| models(&field)).unwrap_or_default();
-    if let Some(field) = map.take("per-model") {
-        let chains = field.named().unwrap_or_default();
-        let chain = |(name, field): (&str, Field<'_>)| (name.to_owned(), models(&field));
-        fallback.per_model = chains.into_iter().map(chain).collect::<BTreeMap<_, _>>();
-    }
     set(&mut map, "on-context-length", &mut fallback.on_context_length, flag);
     set(&mut map, "on-missing-model", &mut fallback.on_missing_model, flag);
+    let field = map.take("models");
+    fallback.models = field.map(|field| models(&field, mentions)).unwrap_or_default();
+    if let Some(field) = map.take("per-model") {
+        for (name, field) in field.named().unwrap_or_default() {
+            fallback.per_model.insert(name.to_owned(), models(&field, mentions));
+            // One that nobody has may be stood in for, if that is wanted.
+            if !fallback.on_missing_model {
+                mentions.push(Mention { field, key: Some(name) });
+            }
+        }
+    }
     fallback.response = map.take("response").and_then(|field| canned(&field));
     if strategy == Strategy::Model && fallback.models.is_empty() && fallback.per_model.is_empty() {
         map.error("the strategy 'model' needs 'models', or 'per-model'");
     }
     map.finish();
+    if !enabled {
+        mentions.clear();
+    }
     fallback.cache = (strategy == Strategy::Cache).then_some(cache);
     enabled.then_some(fallback)
 }
 
-fn models(field: &Field<'_>) -> Vec<String> {
-    let names = field.list().unwrap_or_default();
-    names.iter().filter_map(|name| name.parse(super::instance::model_name)).collect()
+fn models<'a>(field: &Field<'a>, mentions: &mut Vec<Mention<'a>>) -> Vec<String> {
+    let mut models = Vec::new();
+    for field in field.list().unwrap_or_default() {
+        if let Some(name) = field.parse(super::instance::model_name) {
+            models.push(name);
+            mentions.push(Mention { field, key: None });
+        }
+    }
+    models
 }
 
 fn canned(field: &Field<'_>) -> Option<Canned> {

@@ -188,6 +188,12 @@ fn each_mistake_in_what_governs_is_named_with_its_line() {
         ("  circuit-breaker: { timeout: 0 }\n", "", "7:", "fail every"),
         ("  health-check: { interval: 1s, timeout: 1s }\n", "", "7:", "not less"),
         ("  concurrency: { client-limit: 0 }\n", "", "7:", "from 1"),
+        ("          concurrency: { client-limit: 2 }\n", "", "7:", "under a service"),
+        ("          concurrency: { model-limit: 2 }\n", "", "7:", "under a service"),
+        ("  fallback: { enabled: true, models: [m, nope] }\n", "", "7:", "'nope'"),
+        ("  fallback: { enabled: true, per-model: { m: [nope] } }\n", "", "7:", "'nope'"),
+        ("  fallback: { enabled: true, per-model: { typo: [m] } }\n", "", "7:", "'typo'"),
+        ("      fallback: { enabled: true, models: ['${PORT}'] }\n", "", "7:", "'${PORT}'"),
         ("  load-balance: { slow-start: soon }\n", "", "7:", "500ms"),
     ]);
 }
@@ -301,6 +307,7 @@ fn what_governs_is_inherited_or_adds_up_as_it_is_documented() {
     let text = "
 model:
   rate-limit: { enabled: true, scope: instance, capacity: 7, rate: 1 }
+  concurrency: { model-limit: 3, client-limit: 3 }
   circuit-breaker: { enabled: true, failure-threshold: 3, timeout: 1s }
   health-check: { interval: 9s }
   fallback: { enabled: true, strategy: cache, cache-ttl: 5s, cache-size: 9 }
@@ -322,8 +329,11 @@ model:
       instances:
         - { name: a, base-url: 'http://a:1', circuit-breaker: { enabled: false }, rate-limit: { enabled: true, rate: 0.5 } }
         - { name: b, base-url: 'http://b:1', health-check: { path: /up, timeout: 1s } }
+        - { name: c, base-url: 'http://c:1' }
+        - { name: d, base-url: 'http://d:1' }
     embedding:
       rate-limit: { capacity: 1 }
+      concurrency: { model-limit: unlimited, client-limit: unlimited }
       instances:
         - { name: a, base-url: 'http://a:1' }
 ";
@@ -352,8 +362,27 @@ model:
     assert_eq!(chat.retry.on, RetryOn::UNREACHABLE.and(RetryOn::BUSY));
     assert_eq!((chat.tell.headers, chat.tell.attempts), (false, true));
     assert!(embedding.rate_limits.is_empty(), "not enabled");
+    assert_eq!(embedding.concurrency, Concurrency::default(), "lifted");
     let cache = embedding.fallback.as_ref().unwrap().cache.unwrap();
     assert_eq!((cache.entries, cache.ttl.as_secs()), (9, 5));
+}
+
+#[test]
+fn a_fallback_s_models_are_of_its_service_or_of_any_if_it_is_for_all() {
+    let file = |all: &str, chat: &str| {
+        format!(
+            "model:\n  fallback: {{ enabled: true, {all} }}\n  services:\n    chat:\n{chat}      \
+             instances: [{{ name: a, base-url: 'http://h:1' }}]\n    embedding:\n      instances: \
+             [{{ name: b, base-url: 'http://h:1' }}]\n"
+        )
+    };
+    good(&file("models: [a, b]", ""));
+    good(&file("models: [c]", "").replace("true", "false"));
+    good(&file("models: [a], per-model: { other: [a] }, on-missing-model: true", ""));
+    assert!(errors(&file("models: [c]", ""))[0].starts_with("2:"));
+    let chat = "      fallback: { enabled: true, models: [b] }\n";
+    let wrong = errors(&file("models: [a]", chat));
+    assert!(wrong.len() == 1 && wrong[0].starts_with("5:"), "{wrong:?}");
 }
 
 #[test]

@@ -1,0 +1,32 @@
+//! Models that a fallback names, which have to be served by somebody.
+
+use std::collections::HashSet;
+
+use super::reader::Field;
+
+/// Where a model is named.
+pub(super) struct Mention<'a> {
+    pub(super) field: Field<'a>,
+    /// The name, if it is a key, and not the value.
+    pub(super) key: Option<&'a str>,
+}
+
+/// Reports those that are none of these models, which are all that `whose` instances serve.
+pub(super) fn check(mentions: &[Mention<'_>], whose: &str, models: &HashSet<&str>) {
+    let known = |name: &str| match models.contains(name) {
+        true => Ok(()),
+        false => Err(format!("no instance of {whose} has the name '{name}'")),
+    };
+    for Mention { field, key } in mentions {
+        match key {
+            Some(name) => {
+                if let Err(message) = known(name) {
+                    field.error_at_key(message);
+                }
+            }
+            None => {
+                field.parse(known);
+            }
+        }
+    }
+}
