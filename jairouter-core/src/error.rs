@@ -221,14 +221,11 @@ struct Inner {
     source: Option<BoxError>,
 }
 
-/// How far the request came.
+/// How far the request came: to an instance, or to none, or to none for a rate was exceeded.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Reach {
-    /// An instance may have seen it.
     Sent,
-    /// None has.
     Unsent,
-    /// None has, for a rate was exceeded: no place that somebody leaves would help.
     Limited,
 }
 

@@ -65,3 +65,31 @@ async fn an_instance_sees_its_own_key_and_nothing_of_the_caller_s() {
     ];
     assert_eq!(lines, expected);
 }
+
+#[tokio::test]
+async fn a_key_of_the_caller_s_own_that_is_refused_is_nobody_else_s_fault() {
+    for (status, code) in [("401 No", "invalid_api_key"), ("403 No", "forbidden")] {
+        let one = Upstream::answering(json(status, "{}")).await;
+        let two = Upstream::answering(json(status, "{}")).await;
+        let instance = |upstream: &Upstream| {
+            let url = upstream.url();
+            format!("        - {{ name: m, base-url: '{url}', forward-authorization: true }}\n")
+        };
+        let instances = instance(&one) + &instance(&two);
+        let lines = format!("  services:\n    chat:\n      instances:\n{instances}");
+        let gateway = Gateway::start_with("", &lines);
+        for nth in 1..=6 {
+            let key = "authorization: Bearer wrong\r\n";
+            let answer = ask(gateway.address(), with(key, &chat("m", false))).await;
+            assert_eq!(answer.status.to_string(), status[..3]);
+            assert_eq!(answer.code(), code);
+            let asked = one
+                .requests()
+                .iter()
+                .chain(&two.requests())
+                .filter(|r| r.starts_with("POST"))
+                .count();
+            assert_eq!(asked, nth, "one instance each time");
+        }
+    }
+}

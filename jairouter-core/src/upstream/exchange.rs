@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
-use http::{HeaderMap, HeaderValue, Method, Request, Response, Version};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Version};
 use http_body_util::{BodyExt, Full};
 use tokio::time::{Instant, timeout_at};
 use tower::{Service, ServiceExt};
@@ -110,7 +110,8 @@ where
     match answer.status() {
         status if status.is_success() => Ok(answer),
         status if status.is_client_error() || status.is_server_error() => {
-            Err(refusal(backend, request, answer).await)
+            let error = refusal(backend, request, answer).await;
+            Err(if settings.sends_the_caller_s_key() { caller_s(error, status) } else { error })
         }
         // Following a redirect would send a prompt where nobody configured it to go.
         status => Err(Error::new(Kind::Broken, format!("the instance answered {status}"))),
@@ -157,6 +158,16 @@ fn http<B: Backend>(
     *http.headers_mut() =
         headers::outward(&request.headers, forward, own, settings.target.host_header());
     Ok(http)
+}
+
+/// A key that was refused, if it is the caller's own: no fault of the instance or of the gateway.
+fn caller_s(error: Error, status: StatusCode) -> Error {
+    let message = "the instance refused the caller's credentials";
+    match (error.kind(), status) {
+        (Kind::UpstreamAuth, StatusCode::FORBIDDEN) => Error::new(Kind::Forbidden, message),
+        (Kind::UpstreamAuth, _) => Error::new(Kind::Unauthorized, message),
+        _ => error,
+    }
 }
 
 async fn refusal<B: Backend>(

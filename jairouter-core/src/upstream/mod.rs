@@ -42,6 +42,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
+use http::header::AUTHORIZATION;
 use http::{HeaderMap, HeaderName, Request, Response, Uri};
 use http_body_util::Full;
 use tower::Service;
@@ -84,6 +85,13 @@ struct Settings {
     path: Option<(Endpoint, Option<Uri>)>,
     headers: HeaderMap,
     forward: Box<[HeaderName]>,
+}
+
+impl Settings {
+    /// Whether the instance goes by the caller's own `authorization`.
+    fn sends_the_caller_s_key(&self) -> bool {
+        self.forward.contains(&AUTHORIZATION) && !self.headers.contains_key(AUTHORIZATION)
+    }
 }
 
 impl<B, C> Upstream<B, C> {
