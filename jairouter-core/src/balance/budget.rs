@@ -193,8 +193,10 @@ mod orders {
     #[test]
     fn loom_what_is_earned_while_another_spends_is_not_lost() {
         ::loom::model(|| {
-            let budget = RetryBudget::new(50, 1);
-            let retries = ::loom::sync::Arc::new(Retries::new(budget));
+            let budget = RetryBudget::new(50, 2);
+            let retries = Retries::new(budget);
+            assert!(retries.acquire(budget, 1).is_some(), "there is room for what is earned");
+            let retries = ::loom::sync::Arc::new(retries);
             let earning = {
                 let retries = ::loom::sync::Arc::clone(&retries);
                 thread::spawn(move || retries.earn(budget))
