@@ -57,6 +57,8 @@ pub enum Kind {
     Stalled,
     /// The instance did not answer in time. 504.
     Timeout,
+    /// The request's own time was over, before the instance had had the one it is given.
+    Deadline,
     /// The instance answered that it failed (500, 502, 503, 504 and their kin).
     Failed,
     /// The instance refused the key the gateway has for it. 502.
@@ -90,7 +92,7 @@ impl Kind {
             | Self::Stalled
             | Self::Failed
             | Self::UpstreamAuth => StatusCode::BAD_GATEWAY,
-            Self::Timeout => StatusCode::GATEWAY_TIMEOUT,
+            Self::Timeout | Self::Deadline => StatusCode::GATEWAY_TIMEOUT,
             Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
@@ -116,7 +118,7 @@ impl Kind {
             Self::Unreachable => "upstream_unreachable",
             Self::Broken | Self::Failed => "upstream_broken",
             Self::Stalled => "upstream_stalled",
-            Self::Timeout => "upstream_timeout",
+            Self::Timeout | Self::Deadline => "upstream_timeout",
             Self::UpstreamAuth => "upstream_auth_failed",
             Self::Internal => "internal_error",
         }
@@ -153,6 +155,7 @@ impl Kind {
                 | Self::Unreachable
                 | Self::Broken
                 | Self::Timeout
+                | Self::Deadline
                 | Self::Failed
                 | Self::UpstreamAuth
         )
@@ -226,7 +229,7 @@ struct Inner {
 enum Reach {
     Sent,
     Unsent,
-    Limited,
+    Limited { own: bool },
 }
 
 impl Error {
@@ -313,9 +316,9 @@ impl Error {
         self
     }
 
-    /// The same, and says that no place that somebody leaves would help: a rate was exceeded.
-    pub(crate) fn limited(mut self) -> Self {
-        self.0.reach = Reach::Limited;
+    /// The same, for a rate was exceeded, which may be this caller's own.
+    pub(crate) fn limited(mut self, own: bool) -> Self {
+        self.0.reach = Reach::Limited { own };
         self
     }
 
@@ -385,9 +388,9 @@ impl Error {
         self.0.reach != Reach::Sent
     }
 
-    /// See [`Error::limited`].
-    pub(crate) fn is_limited(&self) -> bool {
-        self.0.reach == Reach::Limited
+    /// See [`Error::limited`]: whose it is.
+    pub(crate) fn limited_to(&self) -> Option<bool> {
+        if let Reach::Limited { own } = self.0.reach { Some(own) } else { None }
     }
 }
 
@@ -435,64 +438,4 @@ impl From<BoxError> for Error {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_error_is_one_pointer_wide() {
-        assert_eq!(size_of::<Error>(), size_of::<usize>());
-        assert_eq!(size_of::<Result<(), Error>>(), size_of::<usize>());
-    }
-
-    #[test]
-    fn a_boxed_error_of_ours_comes_back_as_itself() {
-        let boxed: BoxError = Box::new(Error::new(Kind::Busy, "busy"));
-        assert_eq!(Error::from(boxed).kind(), Kind::Busy);
-        let foreign: BoxError = "socket".into();
-        assert_eq!(Error::from(foreign).kind(), Kind::Broken);
-    }
-
-    #[test]
-    fn only_what_no_instance_can_do_now_falls_back() {
-        let table = [
-            (Kind::Invalid, false),
-            (Kind::Unsupported, false),
-            (Kind::TooLarge, false),
-            (Kind::SlowRequest, false),
-            (Kind::NoEndpoint, false),
-            (Kind::BadMethod, false),
-            (Kind::BadMediaType, false),
-            (Kind::NoModel, false),
-            (Kind::Unauthorized, false),
-            (Kind::Forbidden, false),
-            (Kind::RateLimited, false),
-            (Kind::Busy, true),
-            (Kind::BreakerOpen, true),
-            (Kind::NoInstance, true),
-            (Kind::Overloaded, true),
-            (Kind::Unreachable, true),
-            (Kind::Broken, true),
-            (Kind::Stalled, false),
-            (Kind::Timeout, true),
-            (Kind::Failed, true),
-            (Kind::UpstreamAuth, true),
-            (Kind::ModelAbsent, false),
-            (Kind::Rejected, false),
-            (Kind::Internal, false),
-        ];
-        for (kind, falls_back) in table {
-            assert_eq!(kind.may_fall_back(), falls_back, "{kind:?}");
-        }
-    }
-
-    #[test]
-    fn a_bad_request_neither_fails_over_nor_blames_the_instance() {
-        for status in [400, 409, 413, 422, 418] {
-            let kind = Kind::of_status(StatusCode::from_u16(status).unwrap()).unwrap();
-            assert!(!kind.may_fail_over() && !kind.blames_instance(), "{status}");
-        }
-        assert_eq!(Kind::of_status(StatusCode::OK), None);
-        let busy = Kind::of_status(StatusCode::TOO_MANY_REQUESTS).unwrap();
-        assert!(busy.may_fail_over() && !busy.blames_instance());
-    }
-}
+mod tests;

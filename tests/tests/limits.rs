@@ -5,7 +5,7 @@ use std::time::Duration;
 use jairouter_tests::client::{Answer, RawClient, ask};
 use jairouter_tests::gateway::{Gateway, model};
 use jairouter_tests::upstream::Step::{Chunk, LastChunk, Stall};
-use jairouter_tests::upstream::{Upstream, event_stream, json};
+use jairouter_tests::upstream::{Step, Upstream, closed_port, event_stream, json};
 use jairouter_tests::{chat, token, until};
 
 const CHAT: &str = "/v1/chat/completions";
@@ -224,4 +224,28 @@ async fn concurrency_is_counted_to_the_end_of_the_answer_for_models_and_clients(
         tokio::time::sleep(Duration::from_millis(50)).await;
         assert_eq!(from(&gateway, "127.0.0.1", "m").await.status, 200, "their places are free");
     }
+}
+
+#[tokio::test]
+async fn a_request_that_another_model_s_instance_has_seen_in_vain_is_spent() {
+    let small = Upstream::serving(|_, request| {
+        let status = if request.starts_with("GET") { "200 OK" } else { "500 Oops" };
+        vec![Step::Send(json(status, "{}"))]
+    })
+    .await;
+    let gone = format!("http://{}", closed_port().await);
+    let limit = "rate-limit: { enabled: true, scope: service, capacity: 5, rate: 0.01 }";
+    let lines = format!(
+        "  services:\n    chat:\n      {limit}\n      \
+         fallback: {{ enabled: true, strategy: model, models: [small] }}\n      instances:\n        \
+         - {{ name: big, base-url: '{gone}' }}\n        - {{ name: small, base-url: '{}' }}\n",
+        small.url()
+    );
+    let gateway = Gateway::start_with("", &lines);
+    let mut limited = 0;
+    for _ in 0..20 {
+        limited += usize::from(from(&gateway, "192.0.2.1", "big").await.status == 429);
+    }
+    let asked = small.requests().iter().filter(|request| request.starts_with("POST")).count();
+    assert_eq!((limited, asked), (15, 5));
 }

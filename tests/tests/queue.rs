@@ -123,3 +123,51 @@ async fn who_finds_one_instance_full_and_another_over_its_rate_waits_for_a_place
     assert!(answers.iter().all(|answer| answer.status == 200), "{answers:?}");
     assert_eq!((slow.requests().len(), fast.requests().len()), (5, 1));
 }
+
+// fault: R16
+#[tokio::test]
+async fn a_place_at_a_good_instance_is_waited_for_rather_than_one_that_rests_being_asked() {
+    let busy = "HTTP/1.1 429 Too Many Requests\r\nretry-after: 9\r\ncontent-length: 2\r\n\r\n{}";
+    let (bad, good) = (Upstream::answering(busy).await, slow().await);
+    let gateway = Gateway::start_with("", &model(&lines(50, "8s"), &[bad.url(), good.url()]));
+    let address = gateway.address();
+    assert_eq!(ask(address, post(CHAT, &chat("m", false))).await.status, 200);
+    let ten = (0..10).map(|_| async move { ask(address, post(CHAT, &chat("m", false))).await });
+    let answers = futures::future::join_all(ten).await;
+    assert!(answers.iter().all(|answer| answer.status == 200), "{answers:?}");
+    assert_eq!((bad.requests().len(), good.requests().len()), (1, 11));
+}
+
+// fault: R16
+#[tokio::test]
+async fn a_client_over_its_own_rate_at_an_instance_does_not_stand_before_others() {
+    let held = Upstream::serving(|_, _| vec![Stall]).await;
+    let free = Upstream::answering(json("200 OK", "{}")).await;
+    let limit = "rate-limit: { enabled: true, scope: client-ip, capacity: 1, rate: 0.01 }";
+    let yaml = format!(
+        "server:\n  port: 0\n  log: {{ level: info, format: json }}\n  \
+         trusted-proxies: [127.0.0.0/8]\nmodel:\n  load-balance: {{ type: round-robin }}\n{}  \
+         services:\n    chat:\n      instances:\n        - {{ name: m, base-url: '{}' }}\n        \
+         - {{ name: m, base-url: '{}', {limit} }}\n",
+        lines(10, "5s"),
+        held.url(),
+        free.url(),
+    );
+    let gateway = Gateway::start_yaml(&yaml);
+    let from = |client: u32| {
+        let body = chat("m", false);
+        let request = format!(
+            "POST {CHAT} HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n\
+             x-forwarded-for: 192.0.2.{client}\r\ncontent-length: {}\r\n\r\n{body}",
+            body.len()
+        );
+        ask(gateway.address(), request.into_bytes())
+    };
+    let mut holding = RawClient::connect(gateway.address()).await;
+    holding.post(CHAT, &chat("m", false)).await;
+    until("one is held", || held.requests().len() == 1).await;
+    assert_eq!(from(1).await.status, 200);
+    let refused = from(1).await;
+    assert_eq!((refused.status, refused.code().as_str()), (503, "instance_busy"));
+    assert_eq!(from(2).await.status, 200, "whose limit is untouched");
+}

@@ -45,7 +45,7 @@ impl Failure {
 
     /// Whether it speaks against the instance, rather than against the request.
     pub(super) fn is_the_instance_s(&self) -> bool {
-        self.unsent || self.may_fail_over()
+        self.unsent || self.may_fail_over() || self.kind == Kind::Deadline
     }
 
     /// Whether another instance might do better.

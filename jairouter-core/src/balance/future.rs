@@ -121,11 +121,13 @@ where
                 }
             }
             let settings = &this.pool.shared.settings;
-            if !failure.as_ref().is_some_and(Failure::is_the_instance_s) {
+            if failure.is_none() {
                 guard.instance().answered(*this.sent);
-                if let Some(health) = guard.instance().health() {
-                    health.answered(*this.sent);
-                }
+            }
+            if !failure.as_ref().is_some_and(Failure::is_the_instance_s)
+                && let Some(health) = guard.instance().health()
+            {
+                health.answered(*this.sent);
             }
             let outcome = match outcome {
                 Ok(mut response) => {
@@ -139,7 +141,11 @@ where
                     guard.over(error.is_unsent());
                     let error = std::mem::take(this.failures).told(error, settings.tell_attempts);
                     // While a place may become free, that is what there is to wait for.
-                    let full = error.is_limited().then(|| this.pool.full(*this.sent)).flatten();
+                    let full = match error.limited_to() {
+                        // One that is this caller's own would have it stand before the others.
+                        Some(false) => this.pool.full(*this.sent),
+                        Some(true) | None => None,
+                    };
                     Err(full.unwrap_or(error))
                 }
             };

@@ -1,6 +1,6 @@
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -77,6 +77,8 @@ pub(super) struct Shared {
     pub(super) retries: Retries,
     /// When an instance was last asked against its breaker, in milliseconds after the epoch.
     relented: AtomicU64,
+    /// How often one was.
+    turns: AtomicUsize,
     epoch: Instant,
 }
 
@@ -95,8 +97,8 @@ impl<S> LoadBalance<S> {
         strategy.bind(&states);
         let states = states.into();
         let retries = Retries::new(settings.budget);
-        let (relented, epoch) = (AtomicU64::new(0), Instant::now());
-        let shared = Shared { states, strategy, settings, retries, relented, epoch };
+        let (relented, turns, epoch) = (AtomicU64::new(0), AtomicUsize::new(0), Instant::now());
+        let shared = Shared { states, strategy, settings, retries, relented, turns, epoch };
         Self(Arc::new(Pool { services: services.into(), shared: Arc::new(shared) }))
     }
 
@@ -162,6 +164,10 @@ impl<S: Clone> Pool<S> {
     ) -> Option<(S, InFlight)> {
         for spare in [Some(self.shared.settings.slow_start), None] {
             let candidates = Candidates::new(&self.shared.states, tried, now, spare);
+            let candidates = match spare {
+                None if candidates.may_wait() => candidates.rested(),
+                _ => candidates,
+            };
             if let Some((index, in_flight)) = self.shared.take(request, &candidates) {
                 tried.push(index);
                 return Some((self.services[index].clone(), in_flight));
@@ -232,7 +238,7 @@ impl Shared {
         None
     }
 
-    /// Lets one request a second find out how an instance is, when every breaker is open and active
+    /// Lets the probes of one breaker a second find out how an instance is, when every breaker is open and active
     /// probes find it well: what opened them all may have been the doing of one caller, and what is
     /// well must not be refused to everybody until the time of a breaker is over. Whether one may.
     fn relent(&self, now: Instant) -> bool {
@@ -247,7 +253,7 @@ impl Shared {
         }
         let well = || self.states.iter().filter(|state| state.is_well());
         // Each in its turn.
-        let turn = (at / SOON.as_millis() as u64) as usize % well().count().max(1);
+        let turn = self.turns.fetch_add(1, order) % well().count().max(1);
         let breaker = well().nth(turn).and_then(|state| state.breaker());
         breaker.inspect(|breaker| breaker.probe_soon(now)).is_some()
     }

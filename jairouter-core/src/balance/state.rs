@@ -116,6 +116,11 @@ impl InstanceState {
         let _ = self.room.set(room);
     }
 
+    /// Whether a place at it may be waited for.
+    pub(super) fn has_room(&self) -> bool {
+        self.room.get().is_some_and(|room| !room.is_closed())
+    }
+
     /// How far it has come since it recovered, of this time; 1 if that is over.
     pub(super) fn warmth(&self, now: Instant, slow_start: Duration) -> f64 {
         let closed = self.breaker.get().and_then(|breaker| breaker.recovered_for(now));

@@ -55,8 +55,8 @@
 //! | outcome | counts as |
 //! |---|---|
 //! | not reached, broken off, stalled, timed out, answered 5xx ([`Kind::blames_instance`]) | failure |
-//! | an answer, or a refusal that the same request would always get: 400, 404, 422 | success |
-//! | busy (429, or 503 with `Retry-After`), our key refused, the caller's own mistake, one of our own limits | nothing |
+//! | an answer | success |
+//! | a refusal of the request (400, 404, 422), busy (429, or 503 with `Retry-After`), our key refused, the caller's own mistake, one of our own limits | nothing |
 //! | the caller left before the answer began | nothing |
 //!
 //! A request counts **once, when its body is over**: a stream that breaks after its tenth token is a

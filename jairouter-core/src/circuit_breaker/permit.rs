@@ -88,8 +88,7 @@ impl Permit {
         self.settle(Verdict::Failure, now);
     }
 
-    /// What a failure of this kind says of the instance: that it does not work, that it is alive
-    /// enough to refuse, or nothing.
+    /// What a failure of this kind says of the instance: that it does not work, or nothing.
     pub fn judge(mut self, kind: Kind, now: Instant) {
         self.settle_by(kind, now);
     }
@@ -117,7 +116,6 @@ impl Verdict {
     fn of(kind: Kind) -> Self {
         match kind {
             kind if kind.blames_instance() => Self::Failure,
-            Kind::Rejected | Kind::ModelAbsent => Self::Success,
             _ => Self::Neutral,
         }
     }

@@ -139,6 +139,8 @@ impl Failed {
     pub(super) fn give(self, instead: Option<Response<Body>>) -> Result<Response<Body>, Error> {
         match instead {
             Some(answer) => Ok(told(answer, self.in_vain)),
+            // Those that stood in have seen it.
+            None if !self.in_vain.is_empty() => self.original.give().map_err(Error::sent),
             None => self.original.give(),
         }
     }

@@ -67,7 +67,7 @@ impl<A: Algorithm> PerClient<A> {
     }
 
     fn refusal(&self, wait: Duration, word: u64, at: Duration) -> Refusal {
-        refusal(&self.algorithm, self.what.clone(), wait, word, at)
+        refusal(&self.algorithm, self.what.clone(), wait, word, at).of_client(true)
     }
 }
 

@@ -121,7 +121,7 @@ impl Limiter for ClientConcurrency {
         };
         match self.limit.take(word, 1, Duration::ZERO) {
             Ok(_) => Ok(()),
-            Err(soon) => Err(Refusal::new(self.what.clone(), soon)),
+            Err(soon) => Err(Refusal::new(self.what.clone(), soon).of_client(true)),
         }
     }
 
@@ -131,7 +131,7 @@ impl Limiter for ClientConcurrency {
             let place = self.clients.table.place(key, is_new);
             let word = self.clients.word(place);
             if let Err(soon) = word.take(&self.limit, 1, Duration::ZERO) {
-                return Err(Refusal::new(self.what.clone(), soon));
+                return Err(Refusal::new(self.what.clone(), soon).of_client(true));
             }
             // A place that was nobody's a moment ago may have been taken over. With a count in it,
             // it cannot be.

@@ -45,12 +45,21 @@ pub struct Refusal {
     pub retry_after: Duration,
     /// The limit, if it has a size.
     pub quota: Option<Quota>,
+    /// Whether it is a limit of this client alone: others may pass.
+    pub of_client: bool,
 }
 
 impl Refusal {
     /// A refusal by the limit that people call this.
     pub fn new(what: impl Into<Cow<'static, str>>, retry_after: Duration) -> Self {
-        Self { what: what.into(), retry_after, quota: None }
+        Self { what: what.into(), retry_after, quota: None, of_client: false }
+    }
+
+    /// The same, of a limit that each client has of its own.
+    #[must_use]
+    pub fn of_client(mut self, of_client: bool) -> Self {
+        self.of_client = of_client;
+        self
     }
 
     /// The same, of a limit of this size.

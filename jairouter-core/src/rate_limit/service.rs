@@ -45,10 +45,10 @@ impl<L, S> RateLimit<L, S> {
 
     fn refuse(&self, refusal: Refusal) -> Error {
         let kind = if self.of_instance { Kind::Busy } else { Kind::RateLimited };
-        let Refusal { what, retry_after, quota } = refusal;
+        let Refusal { what, retry_after, quota, of_client } = refusal;
         let error =
             Error::new(kind, format!("{what} is exceeded")).with_retry_after(retry_after).unsent();
-        let error = if self.of_instance { error.limited() } else { error };
+        let error = if self.of_instance { error.limited(of_client) } else { error };
         match quota {
             // What an instance may still be asked is not the caller's concern.
             Some(quota) if !self.of_instance => error.with_quota(quota),

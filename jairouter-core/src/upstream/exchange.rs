@@ -1,6 +1,7 @@
 //! One question to one instance, from the typed request to the committed answer.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
@@ -42,7 +43,7 @@ where
     let start = Instant::now();
     let end = settings.timeouts.end(request.received, request.deadline);
     if end <= start {
-        return Err(late(&settings.timeouts, true).unsent());
+        return Err(over().unsent());
     }
     let first = settings.timeouts.first(start, end);
     let request = match &settings.model {
@@ -57,7 +58,7 @@ where
     };
     let (mut parts, committed) = match timeout_at(first, committed).await {
         Ok(committed) => committed?.into_parts(),
-        Err(_) => return Err(late(&settings.timeouts, first == end)),
+        Err(_) => return Err(late(&settings.timeouts, first - start)),
     };
     headers::inward(&mut parts.headers);
     // The body knows its length better; and which protocol the instance speaks is its own affair.
@@ -73,13 +74,20 @@ where
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct CloseDelimited;
 
-fn late(timeouts: &Timeouts, by_total: bool) -> Error {
-    let message = if by_total {
-        "the instance did not answer before the deadline".into()
-    } else {
-        format!("the instance sent no first token within {:?}", timeouts.first_token)
-    };
-    Error::new(Kind::Timeout, message)
+/// The request waited elsewhere, or its caller does not wait for long: no fault of this instance.
+fn over() -> Error {
+    Error::new(Kind::Deadline, "the instance did not answer before the deadline")
+}
+
+/// The first content did not come in the time the instance had for it.
+fn late(timeouts: &Timeouts, had: Duration) -> Error {
+    let Timeouts { first_token, total, .. } = *timeouts;
+    // A little of a total of its own goes by before the instance is asked.
+    if had < first_token && had < total.mul_f64(0.9) {
+        return over();
+    }
+    let least = first_token.min(total);
+    Error::new(Kind::Timeout, format!("the instance sent no first token within {least:?}"))
 }
 
 /// Sends the request, once more on a new connection if the old one was dead, and sorts the answer:

@@ -139,7 +139,7 @@ const TURNS: u32 = 16;
 
 /// Whether an instance would have taken the request if it had been free.
 fn is_for_now(error: &Error) -> bool {
-    error.kind() == Kind::Busy && error.is_unsent() && !error.is_limited()
+    error.kind() == Kind::Busy && error.is_unsent() && error.limited_to().is_none()
 }
 
 impl<S: Service<InferenceRequest>> fmt::Debug for ResponseFuture<S> {

@@ -89,7 +89,7 @@ impl Room {
     }
 
     /// Whether nobody may wait.
-    pub(super) fn is_closed(&self) -> bool {
+    pub(crate) fn is_closed(&self) -> bool {
         self.settings.places == 0
     }
 

@@ -56,6 +56,8 @@ pub struct Candidates<'a> {
     now: Instant,
     /// Leave out those that rest or have just come back, over this time.
     spare: Option<Duration>,
+    /// Leave out those that rest.
+    rested: bool,
 }
 
 impl<'a> Candidates<'a> {
@@ -65,7 +67,25 @@ impl<'a> Candidates<'a> {
         now: Instant,
         spare: Option<Duration>,
     ) -> Self {
-        Self { states, tried, now, spare }
+        Self { states, tried, now, spare, rested: false }
+    }
+
+    /// The same without those that rest.
+    pub(super) fn rested(self) -> Self {
+        Self { rested: true, ..self }
+    }
+
+    /// Whether a place at an instance that does not rest may be waited for.
+    pub(super) fn may_wait(&self) -> bool {
+        self.states.iter().enumerate().any(|(index, state)| {
+            state.is_up()
+                && state.is_full()
+                && state.has_room()
+                && !self.tried.contains(index)
+                && !state.is_last_resort()
+                && !state.is_resting(self.now)
+                && state.is_refusing(self.now).is_none()
+        })
     }
 
     /// All instances, candidates or not.
@@ -81,6 +101,7 @@ impl<'a> Candidates<'a> {
                 && !state.is_full()
                 && !self.tried.contains(index)
                 && state.is_refusing(self.now).is_none()
+                && !(self.rested && (state.is_resting(self.now) || state.is_last_resort()))
                 && self.spare.is_none_or(|slow_start| !self.is_spared(state, slow_start))
         })
     }

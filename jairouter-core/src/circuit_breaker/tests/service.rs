@@ -209,13 +209,14 @@ async fn a_status_alone_says_who_is_to_blame() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_refusal_is_one_and_holds_no_probe() {
+async fn a_refusal_shows_nothing_and_holds_no_probe() {
     let breaker = due(settings().with_success_threshold(1)).await;
     let kept = around(&breaker, || Ok(status(429))).oneshot(request()).await.unwrap();
     assert_eq!(breaker.would_refuse(now()), None, "though its body is still read");
     drop(kept);
     ask(&breaker, || Ok(status(422))).await;
-    assert_eq!(breaker.state(now()), State::Closed, "it is alive enough to refuse");
+    assert_eq!(breaker.state(now()), State::HalfOpen, "an engine can refuse what it never tried");
+    assert_eq!(breaker.would_refuse(now()), None);
 }
 
 #[tokio::test(start_paused = true)]
