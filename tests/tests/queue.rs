@@ -140,6 +140,28 @@ async fn a_place_at_a_good_instance_is_waited_for_rather_than_one_that_rests_bei
 
 // fault: R16
 #[tokio::test]
+async fn one_that_has_failed_cannot_wait_and_is_asked_of_one_that_rests() {
+    let busy = "HTTP/1.1 429 Too Many Requests\r\nretry-after: 9\r\ncontent-length: 2\r\n\r\n{}";
+    let held = Upstream::serving(|_, _| vec![Stall]).await;
+    let rests = Upstream::serving(move |number, _| match number {
+        0 => vec![Send(busy.into())],
+        _ => vec![Send(json("200 OK", "{}"))],
+    })
+    .await;
+    let fails = Upstream::answering(json("500 Oops", "{}")).await;
+    let urls = [held.url(), rests.url(), fails.url()];
+    let gateway = Gateway::start_with("", &model(&lines(50, "5s"), &urls));
+    let mut holding = RawClient::connect(gateway.address()).await;
+    holding.post(CHAT, &chat("m", false)).await;
+    until("one is held", || held.requests().len() == 1).await;
+    let request = || ask(gateway.address(), post(CHAT, &chat("m", false)));
+    assert_eq!(request().await.status, 429, "both have failed, and busy is what is told");
+    let answer = request().await;
+    assert_eq!((answer.status, rests.requests().len()), (200, 2), "{answer:?}");
+}
+
+// fault: R16
+#[tokio::test]
 async fn a_client_over_its_own_rate_at_an_instance_does_not_stand_before_others() {
     let held = Upstream::serving(|_, _| vec![Stall]).await;
     let free = Upstream::answering(json("200 OK", "{}")).await;

@@ -43,8 +43,8 @@ impl Failure {
         }
     }
 
-    /// Whether it speaks against the instance, rather than against the request.
-    pub(super) fn is_the_instance_s(&self) -> bool {
+    /// Whether it leaves open that the instance answers requests, and takes its key.
+    pub(super) fn shows_no_life(&self) -> bool {
         self.unsent || self.may_fail_over() || self.kind == Kind::Deadline
     }
 

@@ -124,7 +124,7 @@ where
             if failure.is_none() {
                 guard.instance().answered(*this.sent);
             }
-            if !failure.as_ref().is_some_and(Failure::is_the_instance_s)
+            if !failure.as_ref().is_some_and(Failure::shows_no_life)
                 && let Some(health) = guard.instance().health()
             {
                 health.answered(*this.sent);

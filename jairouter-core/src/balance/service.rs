@@ -165,7 +165,8 @@ impl<S: Clone> Pool<S> {
         for spare in [Some(self.shared.settings.slow_start), None] {
             let candidates = Candidates::new(&self.shared.states, tried, now, spare);
             let candidates = match spare {
-                None if candidates.may_wait() => candidates.rested(),
+                // One that has failed elsewhere cannot wait: it is asked of whoever is left.
+                None if tried.is_empty() && candidates.may_wait() => candidates.rested(),
                 _ => candidates,
             };
             if let Some((index, in_flight)) = self.shared.take(request, &candidates) {
@@ -238,9 +239,10 @@ impl Shared {
         None
     }
 
-    /// Lets the probes of one breaker a second find out how an instance is, when every breaker is open and active
-    /// probes find it well: what opened them all may have been the doing of one caller, and what is
-    /// well must not be refused to everybody until the time of a breaker is over. Whether one may.
+    /// Lets the probes of one breaker a second find out how its instance is, when every breaker is
+    /// open and active probes find it well: what opened them all may have been the doing of one
+    /// caller, and what is well must not be refused to everybody until the time of a breaker is over.
+    /// Whether one may.
     fn relent(&self, now: Instant) -> bool {
         if self.states.iter().any(|state| state.is_up() && state.is_refusing(now).is_none()) {
             return false;

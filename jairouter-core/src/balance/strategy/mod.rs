@@ -77,11 +77,10 @@ impl<'a> Candidates<'a> {
 
     /// Whether a place at an instance that does not rest may be waited for.
     pub(super) fn may_wait(&self) -> bool {
-        self.states.iter().enumerate().any(|(index, state)| {
+        self.states.iter().any(|state| {
             state.is_up()
                 && state.is_full()
                 && state.has_room()
-                && !self.tried.contains(index)
                 && !state.is_last_resort()
                 && !state.is_resting(self.now)
                 && state.is_refusing(self.now).is_none()
