@@ -14,6 +14,9 @@ use tempfile::NamedTempFile;
 
 use crate::until;
 
+/// The line of a `model` section that turns probes off.
+pub const UNPROBED: &str = "  health-check: { enabled: false }\n";
+
 /// A running program. It is killed when this is dropped.
 pub struct Gateway {
     child: Child,
@@ -26,12 +29,16 @@ pub struct Gateway {
 impl Gateway {
     /// Starts the program with this `model` section, and these lines under `server`.
     ///
+    /// Instances are not probed unless the section says so: a test that counts requests would
+    /// count the probes too, when it takes long enough for one.
+    ///
     /// # Panics
     ///
     /// If it does not listen.
     pub fn start_with(server: &str, model: &str) -> Self {
         let log = "log: { level: info, format: json }";
-        Self::start_yaml(&format!("server:\n  port: 0\n  {log}\n{server}model:\n{model}"))
+        let probes = if model.contains("health-check") { "" } else { UNPROBED };
+        Self::start_yaml(&format!("server:\n  port: 0\n  {log}\n{server}model:\n{probes}{model}"))
     }
 
     /// Starts the program with this configuration, which should name port 0.
@@ -157,10 +164,8 @@ impl Drop for Gateway {
 /// A `model` section of these lines and one chat model `m` of these instances, balanced round robin
 /// and, unless the lines say how, not probed.
 pub fn model(lines: &str, urls: &[String]) -> String {
-    let unprobed =
-        if lines.contains("health-check") { "" } else { "  health-check: { enabled: false }\n" };
     let mut model = format!(
-        "  load-balance: {{ type: round-robin }}\n{unprobed}{lines}  services:\n    chat:\n      instances:\n"
+        "  load-balance: {{ type: round-robin }}\n{lines}  services:\n    chat:\n      instances:\n"
     );
     for url in urls {
         // Memory does not refuse a write.

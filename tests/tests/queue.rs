@@ -108,15 +108,14 @@ async fn who_is_over_an_instance_s_rate_does_not_wait_and_holds_up_nobody() {
 async fn who_finds_one_instance_full_and_another_over_its_rate_waits_for_a_place_at_the_first() {
     let (slow, fast) = (slow().await, Upstream::answering(json("200 OK", "{}")).await);
     let limit = "rate-limit: { enabled: true, scope: instance, capacity: 1, rate: 0.01 }";
-    let yaml = format!(
-        "server:\n  port: 0\n  workers: 1\n  log: {{ level: info, format: json }}\nmodel:\n  \
-         load-balance: {{ type: round-robin }}\n{}  services:\n    chat:\n      instances:\n        \
+    let model = format!(
+        "  load-balance: {{ type: round-robin }}\n{}  services:\n    chat:\n      instances:\n        \
          - {{ name: m, base-url: '{}' }}\n        - {{ name: m, base-url: '{}', {limit} }}\n",
         lines(10, "5s"),
         slow.url(),
         fast.url(),
     );
-    let gateway = Gateway::start_yaml(&yaml);
+    let gateway = Gateway::start_with("  workers: 1\n", &model);
     let address = gateway.address();
     let six = (0..6).map(|_| async move { ask(address, post(CHAT, &chat("m", false))).await });
     let answers = futures::future::join_all(six).await;
@@ -166,16 +165,16 @@ async fn a_client_over_its_own_rate_at_an_instance_does_not_stand_before_others(
     let held = Upstream::serving(|_, _| vec![Stall]).await;
     let free = Upstream::answering(json("200 OK", "{}")).await;
     let limit = "rate-limit: { enabled: true, scope: client-ip, capacity: 1, rate: 0.01 }";
-    let yaml = format!(
-        "server:\n  port: 0\n  log: {{ level: info, format: json }}\n  \
-         trusted-proxies: [127.0.0.0/8]\nmodel:\n  load-balance: {{ type: round-robin }}\n{}  \
+    let model = format!(
+        "  load-balance: {{ type: round-robin }}\n{}  \
          services:\n    chat:\n      instances:\n        - {{ name: m, base-url: '{}' }}\n        \
          - {{ name: m, base-url: '{}', {limit} }}\n",
         lines(10, "5s"),
         held.url(),
         free.url(),
     );
-    let gateway = Gateway::start_yaml(&yaml);
+    let server = "  trusted-proxies: [127.0.0.0/8]\n";
+    let gateway = Gateway::start_with(server, &model);
     let from = |client: u32| {
         let body = chat("m", false);
         let request = format!(

@@ -1,7 +1,7 @@
 //! What must not get out: prompts, answers and keys, whatever happens and however much is logged.
 
 use jairouter_tests::client::{RawClient, ask};
-use jairouter_tests::gateway::Gateway;
+use jairouter_tests::gateway::{Gateway, UNPROBED};
 use jairouter_tests::upstream::Step::{Chunk, Fin, LastChunk, Rst, Send, Stall};
 use jairouter_tests::upstream::{Step, Upstream, event_stream, json};
 use jairouter_tests::{chat, token};
@@ -11,7 +11,7 @@ const CANARY: &str = "canary7f3a";
 fn configuration(upstream: &Upstream) -> String {
     format!(
         "server: {{ port: 0, log: {{ level: trace, format: json }} }}\n\
-         model:\n  timeouts: {{ first-token: 300ms, idle: 300ms }}\n  services:\n    chat:\n      \
+         model:\n{UNPROBED}  timeouts: {{ first-token: 300ms, idle: 300ms }}\n  services:\n    chat:\n      \
          instances:\n        - {{ name: m, base-url: '{}', headers: {{ Authorization: 'Bearer {CANARY}', \
          X-Own: '{CANARY}' }} }}\n",
         upstream.url()
