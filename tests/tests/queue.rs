@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use jairouter_tests::client::{RawClient, ask, post};
 use jairouter_tests::gateway::{Gateway, model};
-use jairouter_tests::upstream::Step::{Send, Sleep, Stall};
+use jairouter_tests::upstream::Step::{Rst, Send, Sleep, Stall};
 use jairouter_tests::upstream::{Seen, Upstream, json};
 use jairouter_tests::{chat, until};
 use tokio::time::{Instant, sleep};
@@ -139,7 +139,61 @@ async fn a_place_at_a_good_instance_is_waited_for_rather_than_one_that_rests_bei
 
 // fault: R16
 #[tokio::test]
-async fn one_that_has_failed_cannot_wait_and_is_asked_of_one_that_rests() {
+async fn who_fails_at_one_instance_waits_for_a_place_at_another() {
+    let failures = [
+        vec![Rst],
+        vec![Send(json("500 Oops", "{}"))],
+        vec![Send("HTTP/1.1 429 Slow\r\nretry-after: 0\r\ncontent-length: 2\r\n\r\n{}".into())],
+    ];
+    for failure in failures {
+        let steps = failure.clone();
+        let (bad, good) = (Upstream::serving(move |_, _| steps.clone()).await, slow().await);
+        let gateway = Gateway::start_with("", &model(&lines(50, "10s"), &[bad.url(), good.url()]));
+        let address = gateway.address();
+        let twenty = (0..20_u64).map(|nth| async move {
+            sleep(Duration::from_millis(20 * nth)).await;
+            ask(address, post(CHAT, &chat("m", false))).await
+        });
+        let answers = futures::future::join_all(twenty).await;
+        assert!(answers.iter().all(|answer| answer.status == 200), "{failure:?}: {answers:?}");
+        assert_eq!(good.requests().len(), 20, "{failure:?}");
+        assert!(!bad.requests().is_empty(), "{failure:?}");
+    }
+}
+
+// fault: R16
+#[tokio::test]
+async fn who_fails_at_one_instance_and_waits_for_another_holds_up_nobody() {
+    let held = Upstream::serving(|number, _| match number {
+        0 => vec![Sleep(Duration::from_millis(800)), Send(json("200 OK", "{}"))],
+        _ => vec![Send(json("200 OK", "{}"))],
+    })
+    .await;
+    let picky = Upstream::serving(|_, asked| match asked.contains("poison") {
+        true => vec![Send(json("500 Oops", "{}"))],
+        false => vec![Send(json("200 OK", "{}"))],
+    })
+    .await;
+    let gateway = Gateway::start_with("", &model(&lines(50, "10s"), &[held.url(), picky.url()]));
+    let address = gateway.address();
+    let mut holding = RawClient::connect(address).await;
+    holding.post(CHAT, &chat("m", false)).await;
+    until("one is held", || held.requests().len() == 1).await;
+    let poison = chat("m", false).replace("hi", "poison");
+    let waiting = tokio::spawn(async move { ask(address, post(CHAT, &poison)).await });
+    until("it has failed", || picky.requests().len() == 1).await;
+    for nth in 2..12 {
+        assert_eq!(ask(address, post(CHAT, &chat("m", false))).await.status, 200);
+        assert_eq!((held.requests().len(), picky.requests().len()), (1, nth), "at once");
+    }
+    let answer = waiting.await.unwrap();
+    assert_eq!((answer.status, answer.header("x-jairouter-attempts")), (200, Some("2")));
+    assert_eq!(held.requests().len(), 2);
+}
+
+// fault: R16
+#[tokio::test]
+async fn who_fails_and_waits_in_vain_is_asked_of_one_that_rests() {
     let busy = "HTTP/1.1 429 Too Many Requests\r\nretry-after: 9\r\ncontent-length: 2\r\n\r\n{}";
     let held = Upstream::serving(|_, _| vec![Stall]).await;
     let rests = Upstream::serving(move |number, _| match number {
@@ -149,20 +203,27 @@ async fn one_that_has_failed_cannot_wait_and_is_asked_of_one_that_rests() {
     .await;
     let fails = Upstream::answering(json("500 Oops", "{}")).await;
     let urls = [held.url(), rests.url(), fails.url()];
-    let gateway = Gateway::start_with("", &model(&lines(50, "5s"), &urls));
+    let gateway = Gateway::start_with("", &model(&lines(50, "300ms"), &urls));
     let mut holding = RawClient::connect(gateway.address()).await;
     holding.post(CHAT, &chat("m", false)).await;
     until("one is held", || held.requests().len() == 1).await;
     let request = || ask(gateway.address(), post(CHAT, &chat("m", false)));
-    assert_eq!(request().await.status, 429, "both have failed, and busy is what is told");
+    let begun = Instant::now();
+    let both = request().await;
+    assert_eq!((both.status, both.code().as_str()), (429, "instance_busy"), "what was heard");
+    assert!(begun.elapsed() >= Duration::from_millis(300), "it has waited");
     let answer = request().await;
     assert_eq!((answer.status, rests.requests().len()), (200, 2), "{answer:?}");
 }
 
 // fault: R16
 #[tokio::test]
-async fn a_client_over_its_own_rate_at_an_instance_does_not_stand_before_others() {
-    let held = Upstream::serving(|_, _| vec![Stall]).await;
+async fn a_client_over_its_own_rate_at_an_instance_waits_for_another_and_holds_up_nobody() {
+    let held = Upstream::serving(|number, _| match number {
+        0 => vec![Stall],
+        _ => vec![Send(json("200 OK", "{}"))],
+    })
+    .await;
     let free = Upstream::answering(json("200 OK", "{}")).await;
     let limit = "rate-limit: { enabled: true, scope: client-ip, capacity: 1, rate: 0.01 }";
     let model = format!(
@@ -175,6 +236,7 @@ async fn a_client_over_its_own_rate_at_an_instance_does_not_stand_before_others(
     );
     let server = "  trusted-proxies: [127.0.0.0/8]\n";
     let gateway = Gateway::start_with(server, &model);
+    let address = gateway.address();
     let from = |client: u32| {
         let body = chat("m", false);
         let request = format!(
@@ -182,13 +244,17 @@ async fn a_client_over_its_own_rate_at_an_instance_does_not_stand_before_others(
              x-forwarded-for: 192.0.2.{client}\r\ncontent-length: {}\r\n\r\n{body}",
             body.len()
         );
-        ask(gateway.address(), request.into_bytes())
+        ask(address, request.into_bytes())
     };
-    let mut holding = RawClient::connect(gateway.address()).await;
+    let mut holding = RawClient::connect(address).await;
     holding.post(CHAT, &chat("m", false)).await;
     until("one is held", || held.requests().len() == 1).await;
     assert_eq!(from(1).await.status, 200);
-    let refused = from(1).await;
-    assert_eq!((refused.status, refused.code().as_str()), (503, "instance_busy"));
+    let waiting = tokio::spawn(from(1));
+    sleep(Duration::from_millis(50)).await;
     assert_eq!(from(2).await.status, 200, "whose limit is untouched");
+    assert!(!waiting.is_finished());
+    drop(holding);
+    assert_eq!(waiting.await.unwrap().status, 200);
+    assert_eq!((held.requests().len(), free.requests().len()), (2, 2));
 }

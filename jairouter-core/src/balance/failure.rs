@@ -26,6 +26,8 @@ pub(super) struct Failure {
     retry_after: Option<Duration>,
     /// Whether it was refused before anything was sent.
     pub(super) unsent: bool,
+    /// Whether a limit of this caller's own refused it.
+    limited: bool,
 }
 
 impl Failure {
@@ -34,11 +36,12 @@ impl Failure {
         match outcome {
             Ok(response) => Kind::of_status(response.status()).map(|kind| {
                 let retry_after = refusal::retry_after(response.headers());
-                Self { kind, retry_after, unsent: false }
+                Self { kind, retry_after, unsent: false, limited: false }
             }),
             Err(error) => {
                 let (kind, retry_after) = (error.kind(), error.retry_after());
-                Some(Self { kind, retry_after, unsent: error.is_unsent() })
+                let limited = error.limited_to() == Some(true);
+                Some(Self { kind, retry_after, unsent: error.is_unsent(), limited })
             }
         }
     }
@@ -46,6 +49,11 @@ impl Failure {
     /// Whether it leaves open that the instance answers requests, and takes its key.
     pub(super) fn shows_no_life(&self) -> bool {
         self.unsent || self.may_fail_over() || self.kind == Kind::Deadline
+    }
+
+    /// Whether the instance might take any other request.
+    pub(super) fn is_its_own(&self) -> bool {
+        self.limited || !self.unsent || !self.may_fail_over() || self.kind == Kind::Unsupported
     }
 
     /// Whether another instance might do better.
@@ -126,13 +134,19 @@ impl Failures {
     pub(super) fn told(self, last: Error, tell_attempts: bool) -> Error {
         let Inner { attempts, told } = self.0.map_or_else(Inner::default, |inner| *inner);
         let error = match told {
-            Some(before) if last.kind().may_fail_over() && is_better(&before, &last) => before,
+            Some(before) if may_be_bettered(&last) && is_better(&before, &last) => before,
             _ => last,
         };
         // What one instance has seen is not to be sent again for nothing because another refused it.
         let error = if attempts.is_empty() { error } else { error.sent() };
         error.with_attempts(attempts, tell_attempts)
     }
+}
+
+/// Whether what an instance said before may be worth more than this.
+fn may_be_bettered(last: &Error) -> bool {
+    // Overloaded is the room in which one was waited for.
+    last.kind().may_fail_over() || last.kind() == Kind::Overloaded
 }
 
 /// Whether the caller should be told of the earlier one.

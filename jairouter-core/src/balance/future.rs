@@ -18,11 +18,13 @@ use super::tried::Tried;
 use crate::body::GuardedBody;
 use crate::error::Error;
 use crate::request::InferenceRequest;
+use crate::waiting_room::Stay;
 
 pin_project! {
     /// Future of [`LoadBalance`](super::LoadBalance).
     ///
     /// Dropping it drops the attempt that runs, its in-flight count and its share of the budget.
+    #[project = Proj]
     pub struct ResponseFuture<S>
     where
         S: Service<InferenceRequest>,
@@ -49,6 +51,8 @@ pin_project! {
     {
         None,
         Running { #[pin] response: Oneshot<S, InferenceRequest> },
+        // Until one is free that the request has not been to.
+        Waiting { stay: Pin<Box<Stay>> },
     }
 }
 
@@ -77,86 +81,153 @@ where
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
-        let request = this.request.as_ref().expect("polled after completion");
-        loop {
-            let outcome = match this.attempt.as_mut().project() {
-                AttemptProj::Running { response } => ready!(response.poll(cx)).map_err(Into::into),
+        let outcome = loop {
+            let request = this.request.as_ref().expect("polled after completion");
+            match this.attempt.as_mut().project() {
                 AttemptProj::None => {
-                    *this.sent = Instant::now();
-                    let Some((service, in_flight)) =
-                        this.pool.pick(request, this.tried, *this.sent)
+                    let now = Instant::now();
+                    let Some((service, in_flight)) = this.pool.pick(request, this.tried, now, true)
                     else {
-                        this.request.take();
-                        return Poll::Ready(Err(this.pool.none_left(*this.sent)));
+                        break Err(this.pool.none_left(now));
                     };
-                    *this.in_flight = Some(in_flight);
-                    let response = Oneshot::new(service, request.clone());
-                    this.attempt.set(Attempt::Running { response });
-                    continue;
+                    this.ask(Next { service, in_flight, retry: None });
                 }
-            };
-            let guard = this.in_flight.take().expect("an attempt is counted");
-            let failure = Failure::of(&outcome);
-            if let Some(failure) = &failure
-                && failure.may_fail_over()
-            {
-                failure.eject(guard.instance());
-                this.failures.note(failure, guard.instance(), *this.sent);
-                // What was not sent has spent nothing.
-                let (unsent, failed) = (failure.unsent, this.retry.take());
-                let retry = if unsent { Retry::Kept(failed) } else { Retry::Failed(failed) };
-                let attempts = this.failures.sent();
-                if failure.is_retried(this.pool.shared.settings.retry_on)
-                    && let Some(next) = next(this.pool, request, this.tried, attempts, retry)
-                {
-                    // The one before is let go of before the next is asked.
-                    guard.over(unsent);
-                    this.failures.keep(outcome.err());
-                    *this.sent = Instant::now();
-                    *this.in_flight = Some(next.in_flight);
-                    *this.retry = next.retry;
-                    let response = Oneshot::new(next.service, request.clone());
-                    this.attempt.set(Attempt::Running { response });
-                    continue;
-                }
-            }
-            let settings = &this.pool.shared.settings;
-            if failure.is_none() {
-                guard.instance().answered(*this.sent);
-            }
-            if !failure.as_ref().is_some_and(Failure::shows_no_life)
-                && let Some(health) = guard.instance().health()
-            {
-                health.answered(*this.sent);
-            }
-            let outcome = match outcome {
-                Ok(mut response) => {
-                    if settings.headers {
-                        let attempts = this.failures.sent() + 1;
-                        headers::write(response.headers_mut(), guard.instance(), request, attempts);
+                AttemptProj::Waiting { stay } => {
+                    let (pool, sent) = (&**this.pool, this.failures.sent());
+                    let mut next = |patient| {
+                        next(pool, request, this.tried, sent, Retry::Failed(None), patient)
+                    };
+                    let found = ready!(stay.as_mut().poll_turn(cx, || next(true)));
+                    // Whoever is left, if none became free in time.
+                    match found.or_else(|late| next(false).ok_or(late)) {
+                        Ok(next) => this.ask(next),
+                        Err(late) => break Err(this.told(late)),
                     }
-                    Ok(response.map(|body| GuardedBody::new(body, guard)))
                 }
-                Err(error) => {
-                    guard.over(error.is_unsent());
-                    let error = std::mem::take(this.failures).told(error, settings.tell_attempts);
-                    // While a place may become free, that is what there is to wait for.
-                    let full = match error.limited_to() {
-                        // One that is this caller's own would have it stand before the others.
-                        Some(false) => this.pool.full(*this.sent),
-                        Some(true) | None => None,
-                    };
-                    Err(full.unwrap_or(error))
+                AttemptProj::Running { response } => {
+                    let outcome = ready!(response.poll(cx)).map_err(Into::into);
+                    if let Some(outcome) = this.judge(outcome, cx) {
+                        break outcome;
+                    }
                 }
-            };
-            if let (Some(retry), None) = (this.retry.take(), failure) {
-                retry.succeed();
             }
-            this.request.take();
-            this.attempt.set(Attempt::None);
-            return Poll::Ready(outcome);
+        };
+        this.request.take();
+        this.attempt.set(Attempt::None);
+        Poll::Ready(outcome)
+    }
+}
+
+impl<S, B> Proj<'_, S>
+where
+    S: Service<InferenceRequest, Response = Response<B>> + Clone,
+    S::Error: Into<Error>,
+    B: HttpBody<Data = bytes::Bytes, Error = Error>,
+{
+    fn ask(&mut self, next: Next<S>) {
+        let request = self.request.as_ref().expect("it is over").clone();
+        *self.sent = Instant::now();
+        *self.in_flight = Some(next.in_flight);
+        *self.retry = next.retry;
+        self.attempt.set(Attempt::Running { response: Oneshot::new(next.service, request) });
+    }
+
+    fn told(&mut self, last: Error) -> Error {
+        std::mem::take(self.failures).told(last, self.pool.shared.settings.tell_attempts)
+    }
+
+    /// The outcome of an attempt, unless another is made or waited for.
+    fn judge(
+        &mut self,
+        outcome: Result<Response<B>, Error>,
+        cx: &Context<'_>,
+    ) -> Option<Result<Response<GuardedBody<B, InFlight>>, Error>> {
+        let guard = self.in_flight.take().expect("an attempt is counted");
+        let failure = Failure::of(&outcome);
+        if let Some(failure) = &failure
+            && failure.may_fail_over()
+        {
+            failure.eject(guard.instance());
+            self.failures.note(failure, guard.instance(), *self.sent);
+            if failure.is_retried(self.pool.shared.settings.retry_on)
+                && let Some(then) = self.then(failure, cx)
+            {
+                // The one before is let go of before the next is asked.
+                guard.over(failure.unsent);
+                self.failures.keep(outcome.err());
+                match then {
+                    Then::Ask(next) => self.ask(next),
+                    Then::Wait(stay) => self.attempt.set(Attempt::Waiting { stay }),
+                }
+                return None;
+            }
+        }
+        let settings = &self.pool.shared.settings;
+        if failure.is_none() {
+            guard.instance().answered(*self.sent);
+        }
+        if !failure.as_ref().is_some_and(Failure::shows_no_life)
+            && let Some(health) = guard.instance().health()
+        {
+            health.answered(*self.sent);
+        }
+        if let (Some(retry), None) = (self.retry.take(), &failure) {
+            retry.succeed();
+        }
+        Some(match outcome {
+            Ok(mut response) => {
+                if settings.headers {
+                    let request = self.request.as_ref().expect("it is over");
+                    let attempts = self.failures.sent() + 1;
+                    headers::write(response.headers_mut(), guard.instance(), request, attempts);
+                }
+                Ok(response.map(|body| GuardedBody::new(body, guard)))
+            }
+            Err(error) => {
+                guard.over(error.is_unsent());
+                let others_may_wait = failure.is_some_and(|failure| !failure.is_its_own());
+                let error = self.told(error);
+                // While a place may become free, that is what there is to wait for.
+                let full = match error.is_unsent() && others_may_wait {
+                    true => self.pool.full(*self.sent),
+                    false => None,
+                };
+                Err(full.unwrap_or(error))
+            }
+        })
+    }
+
+    /// What else there is to do for a request that this attempt has failed.
+    fn then(&mut self, failure: &Failure, cx: &Context<'_>) -> Option<Then<S>> {
+        let request = self.request.as_ref().expect("it is over");
+        let (pool, sent) = (&**self.pool, self.failures.sent());
+        // What was not sent has spent nothing.
+        let retry = match (failure.unsent, self.retry.take()) {
+            (true, retry) => Retry::Kept(retry),
+            (false, retry) => Retry::Failed(retry),
+        };
+        if let Some(next) = next(pool, request, self.tried, sent, retry, true) {
+            return Some(Then::Ask(next));
+        }
+        let is_out = sent >= pool.shared.settings.max_attempts;
+        // One that every instance may yet take waits outside, and asks them all again.
+        if is_out || sent == 0 && !failure.is_its_own() {
+            return None;
+        }
+        let room = pool.room_for(self.tried, Instant::now())?;
+        match Stay::new(&room, request, cx) {
+            Ok(stay) => Some(Then::Wait(Box::pin(stay))),
+            // Nobody has been found because one is to be waited for: whoever is left.
+            Err(_) => {
+                next(pool, request, self.tried, sent, Retry::Failed(None), false).map(Then::Ask)
+            }
         }
     }
+}
+
+enum Then<S> {
+    Ask(Next<S>),
+    Wait(Pin<Box<Stay>>),
 }
 
 struct Next<S> {
@@ -173,7 +244,8 @@ enum Retry {
     Failed(Option<Permit>),
 }
 
-/// The instance to ask instead, if the request may still be sent to one.
+/// The instance to ask instead, if the request may still be sent to one. Unless it is `patient`, one
+/// that rests, too, while another may be waited for.
 ///
 /// That is free where nothing has been sent. Each that is sent takes from the budget what is there,
 /// and needs it only where it goes to an instance of which a failure is the last that was heard:
@@ -185,13 +257,14 @@ fn next<S: Clone>(
     tried: &mut Tried,
     attempts: usize,
     before: Retry,
+    patient: bool,
 ) -> Option<Next<S>> {
     let now = Instant::now();
     let in_time = request.deadline.is_none_or(|deadline| now < deadline);
     if attempts >= pool.shared.settings.max_attempts || !in_time {
         return None;
     }
-    let (service, in_flight) = pool.pick(request, tried, now)?;
+    let (service, in_flight) = pool.pick(request, tried, now, patient)?;
     let Shared { settings, retries, .. } = &*pool.shared;
     let retry = match before {
         _ if attempts == 0 => None,

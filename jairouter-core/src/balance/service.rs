@@ -18,6 +18,7 @@ use super::tried::Tried;
 use crate::body::GuardedBody;
 use crate::error::{Error, Kind};
 use crate::request::InferenceRequest;
+use crate::waiting_room::Room;
 
 /// The bounds of when to come back to a pool that has none left.
 const SOON: Duration = Duration::from_secs(1);
@@ -155,18 +156,18 @@ impl<S: Clone> Pool<S> {
     ///
     /// Those that rest, or have just come back, are asked only when no other is left: what made them
     /// rest may have been the caller's doing, and a pool that refuses on such evidence alone fails for
-    /// everybody.
+    /// everybody. Nor, if this is `patient`, while a place at another may be waited for.
     pub(super) fn pick(
         &self,
         request: &InferenceRequest,
         tried: &mut Tried,
         now: Instant,
+        patient: bool,
     ) -> Option<(S, InFlight)> {
         for spare in [Some(self.shared.settings.slow_start), None] {
             let candidates = Candidates::new(&self.shared.states, tried, now, spare);
             let candidates = match spare {
-                // One that has failed elsewhere cannot wait: it is asked of whoever is left.
-                None if tried.is_empty() && candidates.may_wait() => candidates.rested(),
+                None if patient && candidates.room().is_some() => candidates.rested(),
                 _ => candidates,
             };
             if let Some((index, in_flight)) = self.shared.take(request, &candidates) {
@@ -181,6 +182,11 @@ impl<S: Clone> Pool<S> {
         let (index, in_flight) = self.shared.take(request, &candidates)?;
         tried.push(index);
         Some((self.services[index].clone(), in_flight))
+    }
+
+    /// Where a request that has been to these waits for a place at another, if one would have it.
+    pub(super) fn room_for(&self, tried: &Tried, now: Instant) -> Option<Arc<Room>> {
+        Candidates::new(&self.shared.states, tried, now, None).room().cloned()
     }
 
     /// That an instance is full, if one is that would be asked otherwise.

@@ -116,9 +116,9 @@ impl InstanceState {
         let _ = self.room.set(room);
     }
 
-    /// Whether a place at it may be waited for.
-    pub(super) fn has_room(&self) -> bool {
-        self.room.get().is_some_and(|room| !room.is_closed())
+    /// Where a place at it may be waited for.
+    pub(super) fn room(&self) -> Option<&Arc<Room>> {
+        self.room.get().filter(|room| !room.is_closed())
     }
 
     /// How far it has come since it recovered, of this time; 1 if that is over.

@@ -4,11 +4,12 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use pin_project_lite::pin_project;
-use tokio::time::{Instant, Sleep, sleep_until};
+use tokio::time::Instant;
 use tower::Service;
 use tower::util::Oneshot;
 
 use super::room::{Room, Seat, Turn};
+use super::stay::{Alarm, TURNS};
 use crate::error::{Error, Kind};
 use crate::request::InferenceRequest;
 
@@ -38,7 +39,7 @@ pin_project! {
         S: Service<InferenceRequest>,
     {
         Looking,
-        Waiting { #[pin] sleep: Sleep },
+        Waiting { #[pin] alarm: Alarm },
         Asking { #[pin] response: Oneshot<S, InferenceRequest> },
     }
 }
@@ -76,7 +77,9 @@ where
                 let waker = cx.waker().clone();
                 let seated = match this.seat {
                     Some(seat) => seat.refused(refusal.retry_after(), waker),
-                    None => this.room.enter(request, waker).map(|seat| *this.seat = Some(seat)),
+                    None => {
+                        this.room.enter(request, false, waker).map(|seat| *this.seat = Some(seat))
+                    }
                 };
                 if let Err(error) = seated {
                     break Err(error);
@@ -85,7 +88,7 @@ where
             let turn = match this.seat {
                 Some(seat) => seat.look(cx.waker().clone()),
                 None if this.room.waiting() == 0 => Turn::Ask,
-                None => match this.room.enter(request, cx.waker().clone()) {
+                None => match this.room.enter(request, false, cx.waker().clone()) {
                     Ok(seat) => {
                         *this.seat = Some(seat);
                         continue;
@@ -122,20 +125,12 @@ impl<S: Service<InferenceRequest>> State<S> {
     fn wait(mut self: Pin<&mut Self>, until: Instant, cx: &mut Context<'_>) -> Poll<()> {
         loop {
             match self.as_mut().project() {
-                StateProj::Waiting { mut sleep } => {
-                    if sleep.deadline() != until {
-                        sleep.as_mut().reset(until);
-                    }
-                    return sleep.poll(cx);
-                }
-                _ => self.set(Self::Waiting { sleep: sleep_until(until) }),
+                StateProj::Waiting { alarm } => return alarm.poll_until(until, cx),
+                _ => self.set(Self::Waiting { alarm: Alarm::default() }),
             }
         }
     }
 }
-
-/// How often it asks in one poll.
-const TURNS: u32 = 16;
 
 /// Whether an instance would have taken the request if it had been free.
 fn is_for_now(error: &Error) -> bool {

@@ -93,7 +93,7 @@ impl Line {
     ///
     /// Where nobody waits it is called at once, for a place that became free before it was in line
     /// was announced to nobody. Behind others that is theirs to find, as whoever is served on trial
-    /// calls the next.
+    /// calls the next; but what those who are choosy do not find may be there all the same.
     pub(super) fn enter(
         &mut self,
         place: Place,
@@ -101,13 +101,16 @@ impl Line {
         settings: &Settings,
         now: Instant,
     ) -> bool {
-        if self.len() == 0 && settings.places > 0 {
-            self.begin(now);
-            self.called.insert(place, Call::TRIAL);
-            self.after.spent.push(waker);
-            return true;
+        let is_first =
+            self.called.keys().all(|called| called.choosy) && self.queue.first_unchoosy().is_none();
+        if !self.wait(place, waker, settings, now) {
+            return false;
         }
-        self.wait(place, waker, settings, now)
+        if is_first || place.choosy {
+            self.take(place);
+            self.called.insert(place, Call::TRIAL);
+        }
+        true
     }
 
     /// The same, without being called.
@@ -167,9 +170,13 @@ impl Line {
                 self.after.spent.push(waker);
                 return true;
             }
-            Some(_) => {
+            Some(call) => {
+                let call = *call;
                 self.called.remove(&place);
                 self.queue.insert(place, waker);
+                if place.choosy {
+                    self.pass_on(place, call);
+                }
                 true
             }
             None => self.wait(place, waker, settings, now),
@@ -209,6 +216,21 @@ impl Line {
             self.call(first, Call::RELEASE);
         } else {
             self.tell_called();
+        }
+    }
+
+    /// What was of no use to this one may be what another waits for: whoever is not choosy, or else
+    /// one behind it.
+    fn pass_on(&mut self, place: Place, call: Call) {
+        if call.more && self.tell_called() {
+            return;
+        }
+        let next = [self.queue.first_unchoosy(), self.queue.after(place)];
+        match next.into_iter().flatten().min() {
+            Some(next) => self.call(next, call),
+            None => {
+                self.tell_called();
+            }
         }
     }
 

@@ -38,7 +38,20 @@ impl House {
         if self.room.waiting() == 0 && self.take() {
             return None;
         }
-        self.go_on(self.room.enter(&request(), Waker::noop().clone()).unwrap())
+        self.go_on(self.room.enter(&request(), false, Waker::noop().clone()).unwrap())
+    }
+
+    /// One that none of the places is for.
+    fn come_choosy(&self) -> Seat {
+        let seat = self.room.enter(&request(), true, Waker::noop().clone()).unwrap();
+        Self::decline(seat)
+    }
+
+    fn decline(mut seat: Seat) -> Seat {
+        while let Turn::Ask = seat.look(Waker::noop().clone()) {
+            seat.refused(None, Waker::noop().clone()).unwrap();
+        }
+        seat
     }
 
     /// A request that is woken, likewise.
@@ -155,5 +168,24 @@ fn loom_a_release_that_meets_a_question_is_worth_another() {
         let seats = house.settle([seat]);
         house.check(&seats);
         assert!(seats.is_empty(), "served");
+    });
+}
+
+#[test]
+fn loom_what_is_of_no_use_to_one_is_for_the_next_whoever_comes_when() {
+    loom::model(|| {
+        let house = House::new();
+        let choosy = house.come_choosy();
+        let other = house.clone();
+        let releases = thread::spawn(move || other.release());
+        let seat = house.come();
+        let choosy = House::decline(choosy);
+        releases.join().unwrap();
+        let choosy = House::decline(choosy);
+        let seats = house.settle([seat]);
+        assert!(seats.is_empty(), "served");
+        assert_eq!(house.room.waiting(), 1);
+        drop(choosy);
+        assert_eq!(house.room.waiting(), 0);
     });
 }

@@ -51,12 +51,17 @@
 //! While somebody waits, whoever comes stands behind them without asking, or those who wait would be
 //! overtaken for as long as there is more to come than can be done.
 //!
+//! A balancer inside lets a request wait itself that not every instance will do for: one that an
+//! instance has failed, cannot express, or refuses for a limit of its caller's own. It stands in the
+//! same line, waits for the others alone, and holds up nobody: what is of no use to it is offered to
+//! those behind it.
+//!
 //! # In what order
 //!
 //! 1. By [`Priority`], the highest first.
 //! 2. Within one, those that come for the first time, and behind them those whose
 //!    `x-stainless-retry-count` is above 0. The official OpenAI SDKs count their attempts in it.
-//! 3. Within these, as they came.
+//! 3. Within these, as they were received.
 //!
 //! A full room turns away whoever comes next, with one exception: a request that comes for the first
 //! time takes the place of the last that was retried, unless that one is the more urgent. Any other
@@ -104,6 +109,7 @@ mod queue;
 mod room;
 mod service;
 mod settings;
+mod stay;
 
 pub use future::ResponseFuture;
 pub use layer::WaitingRoomLayer;
@@ -111,6 +117,7 @@ pub use place::Priority;
 pub use room::Room;
 pub use service::WaitingRoom;
 pub use settings::Settings;
+pub(crate) use stay::Stay;
 
 #[cfg(test)]
 #[cfg(jairouter_loom)]

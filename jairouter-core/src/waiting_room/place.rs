@@ -1,6 +1,7 @@
 use std::cmp::Reverse;
 
 use http::HeaderName;
+use tokio::time::Instant;
 
 use crate::request::InferenceRequest;
 
@@ -34,15 +35,24 @@ pub struct Priority(pub u8);
 pub(super) struct Place {
     pub(super) priority: Reverse<Priority>,
     pub(super) retried: bool,
+    pub(super) received: Instant,
     /// No two are alike.
     pub(super) number: u64,
+    /// Whether what is free may be of no use to it: it has been to some of the instances.
+    pub(super) choosy: bool,
 }
 
 impl Place {
-    /// The place of the request that comes as this one.
+    /// The place of this request, the `number`th that enters.
     pub(super) fn of(request: &InferenceRequest, number: u64) -> Self {
-        let priority = request.extensions.get().copied().unwrap_or_default();
-        Self { priority: Reverse(priority), retried: is_retried(request), number }
+        let priority = Reverse(request.extensions.get().copied().unwrap_or_default());
+        let (retried, received) = (is_retried(request), request.received);
+        Self { priority, retried, received, number, choosy: false }
+    }
+
+    /// The same for one that not every instance will do for.
+    pub(super) fn choosy(self, choosy: bool) -> Self {
+        Self { choosy, ..self }
     }
 }
 

@@ -1,4 +1,5 @@
 use std::collections::BTreeMap;
+use std::ops::Bound;
 use std::task::Waker;
 
 use super::place::Place;
@@ -33,6 +34,20 @@ impl Queue {
     pub(super) fn first(&self) -> Option<Place> {
         let firsts = [&self.fresh, &self.retried].map(|part| part.keys().next().copied());
         firsts.into_iter().flatten().min()
+    }
+
+    /// The first that takes whatever is free.
+    pub(super) fn first_unchoosy(&self) -> Option<Place> {
+        let first =
+            |part: &BTreeMap<Place, Waker>| part.keys().find(|place| !place.choosy).copied();
+        [&self.fresh, &self.retried].into_iter().filter_map(first).min()
+    }
+
+    /// The next behind this one.
+    pub(super) fn after(&self, place: Place) -> Option<Place> {
+        let behind = (Bound::Excluded(place), Bound::Unbounded);
+        let next = |part: &BTreeMap<Place, Waker>| part.range(behind).next().map(|(next, _)| *next);
+        [&self.fresh, &self.retried].into_iter().filter_map(next).min()
     }
 
     /// How many are served before this one.

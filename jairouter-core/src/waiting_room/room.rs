@@ -97,12 +97,13 @@ impl Room {
     pub(super) fn enter(
         self: &Arc<Self>,
         request: &InferenceRequest,
+        choosy: bool,
         waker: Waker,
     ) -> Result<Seat, Error> {
         let now = Instant::now();
         let latest = now + self.settings.timeout;
         let seat = self.with(None, |line| {
-            let place = Place::of(request, line.arrival());
+            let place = Place::of(request, line.arrival()).choosy(choosy);
             let patience = request.deadline.map(|at| at.saturating_duration_since(now));
             if patience.is_some() && line.expected_wait(place, now) > patience {
                 return Err(self.refusal(HOPELESS, line, now));

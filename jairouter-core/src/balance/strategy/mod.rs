@@ -18,6 +18,7 @@ pub use round_robin::RoundRobin;
 use super::state::InstanceState;
 use super::tried::Tried;
 use crate::request::InferenceRequest;
+use crate::waiting_room::Room;
 
 /// What an instance that has just come back may have in the end, at least, if it has no bound.
 const FEW: u32 = 8;
@@ -75,16 +76,25 @@ impl<'a> Candidates<'a> {
         Self { rested: true, ..self }
     }
 
-    /// Whether a place at an instance that does not rest may be waited for.
-    pub(super) fn may_wait(&self) -> bool {
-        self.states.iter().any(|state| {
+    /// Where a place at an instance that does not rest may be waited for.
+    pub(super) fn room(&self) -> Option<&'a Arc<Room>> {
+        let may_be_waited_for = |index: usize, state: &InstanceState| {
             state.is_up()
                 && state.is_full()
-                && state.has_room()
+                && !self.tried.contains(index)
                 && !state.is_last_resort()
                 && !state.is_resting(self.now)
+                && !self.is_suspect(state)
                 && state.is_refusing(self.now).is_none()
-        })
+        };
+        let states = self.states.iter().enumerate();
+        let mut rooms = states.filter_map(|(index, state)| Some((index, state, state.room()?)));
+        rooms.find(|(index, state, _)| may_be_waited_for(*index, state)).map(|(_, _, room)| room)
+    }
+
+    /// Whether a request that has failed elsewhere would likely fail there.
+    fn is_suspect(&self, state: &InstanceState) -> bool {
+        !self.tried.is_empty() && state.is_suspect(self.now)
     }
 
     /// All instances, candidates or not.
@@ -107,8 +117,7 @@ impl<'a> Candidates<'a> {
 
     /// Whether others should be asked rather than this one.
     fn is_spared(&self, state: &InstanceState, slow_start: Duration) -> bool {
-        let is_suspect = !self.tried.is_empty() && state.is_suspect(self.now);
-        if is_suspect || state.is_resting(self.now) || state.is_last_resort() {
+        if self.is_suspect(state) || state.is_resting(self.now) || state.is_last_resort() {
             return true;
         }
         let warmth = state.warmth(self.now, slow_start);

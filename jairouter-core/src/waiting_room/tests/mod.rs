@@ -1,3 +1,4 @@
+mod choosy;
 mod model;
 mod order;
 mod overload;
@@ -5,13 +6,15 @@ mod refusals;
 mod threads;
 mod trials;
 
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use futures::future::{Ready, ready};
 use http::{Extensions, HeaderMap, HeaderValue};
+use tokio::time::advance;
 use tokio_test::task::Spawn;
 use tower::Service;
 
