@@ -58,3 +58,6 @@ pub use strategy::{
 
 #[cfg(test)]
 pub(crate) use strategy::tests as tests_support;
+#[cfg(test)]
+#[cfg(not(jairouter_loom))]
+mod tests;

@@ -210,9 +210,9 @@ impl<S: Clone> Pool<S> {
             return full;
         }
         let up = self.shared.states.iter().filter(|state| state.is_up());
-        let wait = |state: &Arc<InstanceState>| match state.is_well() {
-            true => state.is_refusing(now).map(|wait| wait.min(SOON)),
-            false => state.is_refusing(now),
+        let wait = |state: &Arc<InstanceState>| {
+            let wait = state.is_refusing(now)?;
+            Some(state.relents_after().map_or(wait, |soon| wait.min(soon)))
         };
         let error = match up.filter_map(wait).min() {
             Some(wait) => {
@@ -245,24 +245,27 @@ impl Shared {
         None
     }
 
-    /// Lets the probes of one breaker a second find out how its instance is, when every breaker is
-    /// open and active probes find it well: what opened them all may have been the doing of one
-    /// caller, and what is well must not be refused to everybody until the time of a breaker is over.
-    /// Whether one may.
+    /// Lets the probes of one breaker find out how its instance is, now and then, when every breaker is
+    /// open and nothing else speaks against the instance: what opened them all may have been the doing
+    /// of one caller, and what is well must not be refused to everybody until the time of a breaker is
+    /// over. Whether one may.
     fn relent(&self, now: Instant) -> bool {
         if self.states.iter().any(|state| state.is_up() && state.is_refusing(now).is_none()) {
             return false;
         }
         let at = now.saturating_duration_since(self.epoch).as_millis() as u64;
         let last = self.relented.load(Ordering::Relaxed);
-        let (next, order) = (last + SOON.as_millis() as u64, Ordering::Relaxed);
+        let relenting =
+            || self.states.iter().filter_map(|state| Some((state, state.relents_after()?)));
+        let Some(pause) = relenting().map(|(_, pause)| pause).min() else { return false };
+        let (next, order) = (last + pause.as_millis() as u64, Ordering::Relaxed);
         if at < next || self.relented.compare_exchange(last, at, order, order).is_err() {
             return false;
         }
-        let well = || self.states.iter().filter(|state| state.is_well());
+        let soonest = || relenting().filter(|(_, after)| *after == pause);
         // Each in its turn.
-        let turn = self.turns.fetch_add(1, order) % well().count().max(1);
-        let breaker = well().nth(turn).and_then(|state| state.breaker());
+        let turn = self.turns.fetch_add(1, order) % soonest().count().max(1);
+        let breaker = soonest().nth(turn).and_then(|(state, _)| state.breaker());
         breaker.inspect(|breaker| breaker.probe_soon(now)).is_some()
     }
 }

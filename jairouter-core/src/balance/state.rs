@@ -17,6 +17,9 @@ use crate::waiting_room::Room;
 /// How long a failure is remembered if nothing is heard of the instance.
 const MEMORY: Duration = Duration::from_secs(30);
 
+/// How often an instance is asked against its breaker that nobody probes.
+const UNSEEN: Duration = Duration::from_secs(5);
+
 /// How long after it was made an instance is first known to be up.
 const SETTLED: Duration = Duration::from_secs(1);
 
@@ -165,10 +168,12 @@ impl InstanceState {
         self.up.load(Ordering::Relaxed) && self.health.get().is_none_or(is_up)
     }
 
-    /// Whether active probes find it well.
-    pub(super) fn is_well(&self) -> bool {
-        let is_well = |health: &Arc<Health>| health.is_probed() && health.status().may_be_asked();
-        self.is_up() && self.health.get().is_some_and(is_well)
+    /// How long after another it may be asked against its breaker, if nothing is known against it: soon
+    /// if active probes find it well, and later if nobody looks.
+    pub(super) fn relents_after(&self) -> Option<Duration> {
+        let is_probed = self.health.get().is_some_and(|health| health.is_probed());
+        let is_well = self.is_up() && !self.is_last_resort();
+        is_well.then_some(if is_probed { Duration::from_secs(1) } else { UNSEEN })
     }
 
     /// Whether it is asked only when no other is left.

@@ -1,0 +1,60 @@
+//! A pool whose breakers are all open.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use http::Response;
+use tokio::time::{Instant, advance};
+use tower::{Layer, ServiceExt, service_fn};
+
+use super::strategy::tests::request;
+use super::*;
+use crate::Body;
+use crate::circuit_breaker::{Breaker, CircuitBreakerLayer, Settings as BreakerSettings};
+use crate::error::{Error, Kind};
+use crate::health::Health;
+use crate::request::InferenceRequest;
+
+/// How long after the last failure one is answered again, asked ten times a second.
+async fn back_after(health: Option<Arc<Health>>) -> Duration {
+    let works = &AtomicBool::new(false);
+    let instances = ["a", "b"].map(|id| {
+        let settings = BreakerSettings::default().with_failure_threshold(2);
+        let breaker = Arc::new(Breaker::new(settings.with_open_for(Duration::from_secs(60))));
+        let engine = service_fn(async |_: InferenceRequest| match works.load(Ordering::Relaxed) {
+            true => Ok(Response::new(Body::empty())),
+            false => Err(Error::new(Kind::Failed, "the engine chokes on it")),
+        });
+        let state = InstanceState::new(id).with_breaker(Arc::clone(&breaker));
+        let state = match &health {
+            Some(health) => state.with_health(Arc::clone(health)),
+            None => state,
+        };
+        Instance::with_state(Arc::new(state), CircuitBreakerLayer::new(breaker).layer(engine))
+    });
+    let pool = LoadBalanceLayer::new(RoundRobin::new()).layer(instances);
+    for _ in 0..8 {
+        assert!(pool.clone().oneshot(request()).await.is_err());
+    }
+    let Err(refused) = pool.clone().oneshot(request()).await else { panic!("all are open") };
+    assert_eq!(refused.kind(), Kind::BreakerOpen);
+    works.store(true, Ordering::Relaxed);
+    let begun = Instant::now();
+    while pool.clone().oneshot(request()).await.is_err() {
+        advance(Duration::from_millis(100)).await;
+        assert!(begun.elapsed() < Duration::from_secs(70), "for ever");
+    }
+    assert!(refused.retry_after().unwrap() <= Duration::from_secs(5), "{refused:?}");
+    begun.elapsed()
+}
+
+// fault: R1, R7
+#[tokio::test(start_paused = true)]
+async fn it_is_not_refused_to_everybody_until_the_time_of_a_breaker_is_over() {
+    let seconds = Duration::from_secs;
+    assert!(back_after(None).await <= seconds(5), "nobody looks");
+    let health = Arc::new(Health::new());
+    let _probing = health.probing();
+    assert!(back_after(Some(health)).await <= seconds(1), "probes find it well");
+}
