@@ -9,15 +9,18 @@ pub(super) struct Mention<'a> {
     pub(super) field: Field<'a>,
     /// The name, if it is a key, and not the value.
     pub(super) key: Option<&'a str>,
+    /// Whether it may stand in for one that nobody has.
+    pub(super) for_missing: bool,
 }
 
-/// Reports those that are none of these models, which are all that `whose` instances serve.
+/// Reports those that are none of these models, which are all that `whose` instances serve, and one
+/// that could only stand in for itself.
 pub(super) fn check(mentions: &[Mention<'_>], whose: &str, models: &HashSet<&str>) {
     let known = |name: &str| match models.contains(name) {
         true => Ok(()),
         false => Err(format!("no instance of {whose} has the name '{name}'")),
     };
-    for Mention { field, key } in mentions {
+    for Mention { field, key, for_missing } in mentions {
         match key {
             Some(name) => {
                 if let Err(message) = known(name) {
@@ -25,7 +28,12 @@ pub(super) fn check(mentions: &[Mention<'_>], whose: &str, models: &HashSet<&str
                 }
             }
             None => {
-                field.parse(known);
+                field.parse(|name| match known(name) {
+                    Ok(()) if models.len() == 1 && !for_missing => {
+                        Err(format!("'{name}' is the only model there is, and cannot stand in"))
+                    }
+                    known => known,
+                });
             }
         }
     }

@@ -175,6 +175,9 @@ impl Level {
     }
 }
 
+const NOBODY_WAITS: &str = "requests never wait in the 'queue' of 'concurrency': no instance has a \
+                            'limit' there or of its own";
+
 /// Reads `model`.
 pub(super) fn services(field: &Field<'_>) -> Vec<Service> {
     let Some(mut map) = field.map() else { return Vec::new() };
@@ -242,6 +245,9 @@ fn read_services(
         }
         if given > 0 && service.instances.len() == given {
             mentions::check(&mentions, "this service", &models(&service.instances));
+            if service.queue.places > global.queue.places && !service.has_limit() {
+                map.error(NOBODY_WAITS);
+            }
         } else {
             complete = false;
         }
@@ -251,6 +257,9 @@ fn read_services(
     if complete {
         let instances = services.iter().flat_map(|service| &service.instances);
         mentions::check(mentioned_by_all, "any service", &models(instances));
+        if global.queue.places > 0 && !services.iter().any(Service::has_limit) {
+            field.error_at_key(NOBODY_WAITS);
+        }
     }
     identity::complete(&mut services);
     services

@@ -11,7 +11,7 @@ use super::map::Map;
 use super::mentions::Mention;
 use super::names::{fold, unknown};
 use super::reader::Field;
-use super::server::set;
+use super::server::{put, set};
 use super::value::{self, flag, positive, size, whole};
 
 /// The most a sliding window counts: see `SlidingWindow`.
@@ -53,8 +53,9 @@ pub(super) fn rate_limit(field: &Field<'_>) -> Option<RateLimit> {
             Err(_) => value::timeout(text),
         }
     });
-    set(&mut map, "tokens-per-minute", &mut limit.tokens_per_minute, |text| {
-        whole(text, 1, 1_000_000_000).map(Some)
+    set(&mut map, "tokens-per-minute", &mut limit.tokens_per_minute, |text| match text {
+        "unlimited" => Ok(None),
+        text => whole(text, 1, 1_000_000_000).map(Some),
     });
     if let Some(field) = map.take("key") {
         field.inactive("the key of a rate limit means nothing here: see its scope");
@@ -109,22 +110,37 @@ pub(super) fn fallback<'a>(field: &Field<'a>, mentions: &mut Vec<Mention<'a>>) -
     let strategies =
         [("default", Strategy::Default), ("cache", Strategy::Cache), ("model", Strategy::Model)];
     choose(&mut map, "strategy", "strategy", &strategies, &mut strategy);
-    set(&mut map, "cache-size", &mut cache.entries, |text| {
+    let caches = !enabled || strategy == Strategy::Cache;
+    let mut cached = |key| {
+        map.take(key).inspect(|field| {
+            if !caches {
+                field.inactive("answers are kept with 'strategy: cache' alone");
+            }
+        })
+    };
+    put(cached("cache-size"), &mut cache.entries, |text| {
         whole(text, 1, 1_000_000).map(|entries| entries as usize)
     });
-    set(&mut map, "cache-bytes", &mut cache.bytes, size);
-    set(&mut map, "cache-ttl", &mut cache.ttl, value::timeout);
-    set(&mut map, "cache-any", &mut cache.any, flag);
+    put(cached("cache-bytes"), &mut cache.bytes, size);
+    put(cached("cache-ttl"), &mut cache.ttl, value::timeout);
+    put(cached("cache-any"), &mut cache.any, flag);
     set(&mut map, "on-context-length", &mut fallback.on_context_length, flag);
     set(&mut map, "on-missing-model", &mut fallback.on_missing_model, flag);
     let field = map.take("models");
-    fallback.models = field.map(|field| models(&field, mentions)).unwrap_or_default();
+    fallback.models =
+        field.map(|field| models(&field, fallback.on_missing_model, mentions)).unwrap_or_default();
     if let Some(field) = map.take("per-model") {
         for (name, field) in field.named().unwrap_or_default() {
-            fallback.per_model.insert(name.to_owned(), models(&field, mentions));
+            let before = mentions.len();
+            let chain = models(&field, fallback.on_missing_model, mentions);
+            if enabled && !chain.is_empty() && chain.iter().all(|model| model == name) {
+                field.error("no other model stands in for this one here");
+                mentions.truncate(before);
+            }
+            fallback.per_model.insert(name.to_owned(), chain);
             // One that nobody has may be stood in for, if that is wanted.
             if !fallback.on_missing_model {
-                mentions.push(Mention { field, key: Some(name) });
+                mentions.push(Mention { field, key: Some(name), for_missing: false });
             }
         }
     }
@@ -140,12 +156,16 @@ pub(super) fn fallback<'a>(field: &Field<'a>, mentions: &mut Vec<Mention<'a>>) -
     enabled.then_some(fallback)
 }
 
-fn models<'a>(field: &Field<'a>, mentions: &mut Vec<Mention<'a>>) -> Vec<String> {
+fn models<'a>(
+    field: &Field<'a>,
+    for_missing: bool,
+    mentions: &mut Vec<Mention<'a>>,
+) -> Vec<String> {
     let mut models = Vec::new();
     for field in field.list().unwrap_or_default() {
         if let Some(name) = field.parse(super::instance::model_name) {
             models.push(name);
-            mentions.push(Mention { field, key: None });
+            mentions.push(Mention { field, key: None, for_missing });
         }
     }
     models

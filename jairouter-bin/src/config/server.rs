@@ -83,7 +83,16 @@ pub(super) fn set<T>(
     value: &mut T,
     parse: impl FnOnce(&str) -> Result<T, String>,
 ) {
-    if let Some(parsed) = map.take(key).and_then(|field| field.parse(parse)) {
+    put(map.take(key), value, parse);
+}
+
+/// The same with a key that is taken already.
+pub(super) fn put<T>(
+    field: Option<Field<'_>>,
+    value: &mut T,
+    parse: impl FnOnce(&str) -> Result<T, String>,
+) {
+    if let Some(parsed) = field.and_then(|field| field.parse(parse)) {
         *value = parsed;
     }
 }

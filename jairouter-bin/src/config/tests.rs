@@ -386,6 +386,43 @@ fn a_fallback_s_models_are_of_its_service_or_of_any_if_it_is_for_all() {
 }
 
 #[test]
+fn what_could_never_act_is_told() {
+    let file = |all: &str, chat: &str, own: &str| {
+        format!(
+            "model:\n  {all}\n  services:\n    chat:\n      {chat}\n      instances:\n        - {{ name: \
+             a, base-url: 'http://h:1'{own} }}\n"
+        )
+    };
+    let alone = "fallback: { enabled: true, strategy: model, models: [a] }";
+    let itself = "fallback: { enabled: true, per-model: { a: [a] } }";
+    let queue = "concurrency: { queue: 5 }";
+    for (all, chat, line) in [
+        (alone, "", "2:"),
+        ("", alone, "5:"),
+        ("", itself, "5:"),
+        (queue, "", "3:"),
+        ("", queue, "4:"),
+        ("concurrency: { limit: 5, queue: 5 }", "concurrency: { limit: unlimited }", "3:"),
+    ] {
+        let wrong = errors(&file(all, chat, ""));
+        assert!(wrong.len() == 1 && wrong[0].starts_with(line), "{all}{chat}: {wrong:?}");
+    }
+    let limit = ", concurrency: { limit: 1 }";
+    good(&file(queue, "", limit));
+    good(&file("", queue, limit));
+    good(&file(queue, "concurrency: { queue: 0, limit: 4 }", ""));
+    good(&file(&alone.replace("true", "false"), "", ""));
+    good(&file(&alone.replace("models", "on-missing-model: true, models"), "", ""));
+    good(&file("", "fallback: { enabled: true, models: [], per-model: { a: [] } }", ""));
+    let kept = "fallback: { enabled: true, cache-size: 5, cacheTtl: 300000 }";
+    let config = good(&file(kept, "", ""));
+    let noted: Vec<_> = config.inactive.iter().map(|noted| &*noted.path).collect();
+    assert_eq!(noted, ["model.fallback.cache-size"], "once");
+    let unlimited = "rate-limit: { enabled: true, tokens-per-minute: unlimited }";
+    assert_eq!(good(&file(unlimited, "", "")).services[0].rate_limits[0].tokens_per_minute, None);
+}
+
+#[test]
 fn what_is_not_said_is_the_documented_default() {
     let config = good(&with("", ""));
     let server = &config.server;

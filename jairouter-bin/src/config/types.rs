@@ -162,6 +162,11 @@ impl Default for Tell {
 }
 
 impl Service {
+    /// Whether an instance can be full.
+    pub(super) fn has_limit(&self) -> bool {
+        self.instances.iter().any(|instance| instance.max_concurrency.is_some())
+    }
+
     /// A service without instances.
     pub fn new(service_type: ServiceType, balance: Balance) -> Self {
         Self {
