@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use jairouter_adapters::simulated::Engine;
 use jairouter_core::balance::{
-    ConsistentHash, Instance, InstanceState, IpHash, LeastConnections, PowerOfTwoChoices, Random,
-    RetryBudget, RoundRobin,
+    ConsistentHash, Instance, InstanceState, IpHash, LeastConnections, LoadBalanceLayer,
+    PowerOfTwoChoices, Random, RetryBudget, RoundRobin, Strategy,
 };
 use jairouter_core::client::HttpClient;
 use jairouter_core::observe::{Exchange, ObserveLayer, Observed};
@@ -13,7 +13,7 @@ use jairouter_core::router::{Group, Member};
 use jairouter_core::{Backend, Gateway, Router, Upstream};
 use tower::Layer;
 
-use crate::config::{self, Balance, BalanceKind, Config};
+use crate::config::{self, BalanceKind, Config};
 use crate::govern;
 use crate::log;
 use crate::transport::Transport;
@@ -44,13 +44,7 @@ pub fn router(config: &Config) -> Result<(AnyRouter, Vec<Watch>), String> {
         let of_models = govern::of_models(service);
         let mut limits = govern::of_service(service, clients);
         limits.extend(of_models.iter().cloned());
-        let budget = RetryBudget::new(service.retry.budget_percent, RETRY_FLOOR);
-        let mut group = group(&service.balance)
-            .retry(service.retry.max_attempts, budget)
-            .retry_on(service.retry.on)
-            .slow_start(service.balance.slow_start)
-            .headers(service.tell.headers)
-            .tell_attempts(service.tell.attempts)
+        let mut group = group(service)
             .fallback(govern::fallback(service.fallback.as_ref(), of_models)?)
             .waiting_room(govern::waiting_room(service.queue));
         if !limits.is_empty() {
@@ -86,17 +80,30 @@ pub fn sibling(app: &App) -> App {
     })
 }
 
-fn group(balance: &Balance) -> Group<Arc<dyn Backend>, Transport> {
+fn group(service: &config::Service) -> Group<Arc<dyn Backend>, Transport> {
+    let balance = service.balance;
     match balance.kind {
-        BalanceKind::Random => Group::new(Random::new()),
-        BalanceKind::RoundRobin => Group::new(RoundRobin::new()),
-        BalanceKind::LeastConnections => Group::new(LeastConnections::new()),
-        BalanceKind::PowerOfTwoChoices => Group::new(PowerOfTwoChoices::new()),
-        BalanceKind::IpHash => Group::new(IpHash::new(balance.hash)),
+        BalanceKind::Random => Group::new(balanced(Random::new(), service)),
+        BalanceKind::RoundRobin => Group::new(balanced(RoundRobin::new(), service)),
+        BalanceKind::LeastConnections => Group::new(balanced(LeastConnections::new(), service)),
+        BalanceKind::PowerOfTwoChoices => Group::new(balanced(PowerOfTwoChoices::new(), service)),
+        BalanceKind::IpHash => Group::new(balanced(IpHash::new(balance.hash), service)),
         BalanceKind::ConsistentHash => {
-            Group::new(ConsistentHash::new(balance.hash, balance.virtual_nodes))
+            let strategy = ConsistentHash::new(balance.hash, balance.virtual_nodes);
+            Group::new(balanced(strategy, service))
         }
     }
+}
+
+fn balanced<P: Strategy + Clone>(strategy: P, service: &config::Service) -> LoadBalanceLayer<P> {
+    let budget = RetryBudget::new(service.retry.budget_percent, RETRY_FLOOR);
+    LoadBalanceLayer::new(strategy)
+        .max_attempts(service.retry.max_attempts)
+        .retry_budget(budget)
+        .retry_on(service.retry.on)
+        .slow_start(service.balance.slow_start)
+        .headers(service.tell.headers)
+        .tell_attempts(service.tell.attempts)
 }
 
 fn member(

@@ -17,7 +17,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::Request;
 use http_body_util::BodyExt;
-use jairouter_core::balance::{Instance, InstanceState, LeastConnections, RetryBudget};
+use jairouter_core::balance::{
+    Instance, InstanceState, LeastConnections, LoadBalanceLayer, RetryBudget,
+};
 use jairouter_core::circuit_breaker::{Breaker, Settings, State};
 use jairouter_core::fallback::{Cache, CannedAnswer, FallbackLayer, ModelChain};
 use jairouter_core::gateway::ClientAddr;
@@ -128,8 +130,9 @@ impl House {
         let timeouts =
             Timeouts::default().with_first_token(ms(50)).with_idle(ms(50)).with_total(ms(500));
         let cache = Cache::builder().any(true).entries(50).build();
-        let mut group = Group::new(LeastConnections::new())
-            .retry(3, RetryBudget::new(100, 5))
+        let balance =
+            LoadBalanceLayer::new(LeastConnections::new()).retry_budget(RetryBudget::new(100, 5));
+        let mut group = Group::new(balance)
             .limit((
                 Arc::clone(&self.running),
                 (ClientConcurrency::new(9), TokensPerMinute::per_client(50_000_000)),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jairouter_core::Kind;
-use jairouter_core::balance::{Instance, InstanceState, RetryBudget, RoundRobin};
+use jairouter_core::balance::{Instance, InstanceState, LoadBalanceLayer, RetryBudget, RoundRobin};
 use jairouter_core::circuit_breaker::{Breaker, Settings, State};
 use jairouter_core::rate_limit::{Limit, TokenBucket};
 use jairouter_core::router::{Group, Member};
@@ -19,6 +19,10 @@ use tokio::time::Instant;
 use tower::ServiceExt;
 
 type Stack = Router<OpenAi, jairouter_core::client::HttpClient>;
+
+fn balance() -> LoadBalanceLayer<RoundRobin> {
+    LoadBalanceLayer::new(RoundRobin::new())
+}
 
 fn ok() -> Vec<Step> {
     vec![Send(json("200 OK", "{}"))]
@@ -56,7 +60,7 @@ async fn an_instance_whose_breaker_is_open_is_passed_over_and_costs_no_attempt()
     let bad = doing(vec![Send(json("500 Oops", "{}"))]).await;
     let good = doing(ok()).await;
     let guard = breaker(Settings::default().with_failure_threshold(2));
-    let mut group = Group::new(RoundRobin::new()).retry(1, RetryBudget::new(0, 0));
+    let mut group = Group::new(balance().max_attempts(1).retry_budget(RetryBudget::new(0, 0)));
     group = group.instance("m", member(0, &bad).breaker(guard.clone()));
     group = group.instance("m", member(1, &good));
     let stack = stack(group);
@@ -72,7 +76,7 @@ async fn an_instance_whose_breaker_is_open_is_passed_over_and_costs_no_attempt()
 #[tokio::test]
 async fn when_every_breaker_is_open_the_caller_is_told_when_the_first_will_be_tried() {
     let bad = doing(vec![Send(json("500 Oops", "{}"))]).await;
-    let mut group = Group::new(RoundRobin::new()).retry(1, RetryBudget::new(0, 0));
+    let mut group = Group::new(balance().max_attempts(1).retry_budget(RetryBudget::new(0, 0)));
     for (number, open_for) in [(0, 20), (1, 9)] {
         let settings = Settings::default().with_failure_threshold(1);
         let guard = breaker(settings.with_open_for(Duration::from_secs(open_for)));
@@ -111,7 +115,7 @@ async fn fifty_invalid_requests_are_each_answered_once_and_open_nothing() {
 #[tokio::test]
 async fn an_instance_over_its_limit_is_passed_over_without_an_attempt() {
     let [one, two] = [doing(ok()).await, doing(ok()).await];
-    let mut group = Group::new(RoundRobin::new()).retry(1, RetryBudget::new(0, 0));
+    let mut group = Group::new(balance().max_attempts(1).retry_budget(RetryBudget::new(0, 0)));
     let tight = Limit::new(TokenBucket::new(0.01, 3)).named("the limit of instance 0");
     group = group.instance("m", member(0, &one).limit(tight));
     group = group.instance("m", member(1, &two));
@@ -128,7 +132,7 @@ async fn what_was_asked_in_vain_is_told_in_the_log_and_if_wanted_to_the_caller()
     let oops = doing(vec![Send(json("500 Oops", "{}"))]).await;
     let gone = doing(vec![Rst]).await;
     for told in [false, true] {
-        let mut group = Group::new(RoundRobin::new()).tell_attempts(told);
+        let mut group = Group::new(balance().tell_attempts(told));
         group = group.instance("m", member(0, &oops)).instance("m", member(1, &gone));
         let error = ask(&stack(group)).await.unwrap_err();
         let attempts = error.attempts().iter();
@@ -154,7 +158,7 @@ async fn a_caller_may_ask_again_where_the_gateway_has_not() {
 async fn answers_say_how_they_came_about_unless_that_is_not_wanted() {
     let [oops, good] = [doing(vec![Send(json("500 Oops", "{}"))]).await, doing(ok()).await];
     for wanted in [true, false] {
-        let mut group = Group::new(RoundRobin::new()).headers(wanted);
+        let mut group = Group::new(balance().headers(wanted));
         group = group.instance("m", member(0, &oops)).instance("m", member(1, &good));
         let answer = ask(&stack(group)).await.unwrap();
         let header = |name| answer.head.headers.get(name).map(|value| value.to_str().unwrap());
@@ -172,7 +176,7 @@ async fn an_instance_that_has_just_come_back_is_given_more_and_more() {
     let settings = Settings::default().with_failure_threshold(1).with_success_threshold(1);
     let guard = breaker(settings.with_open_for(Duration::from_millis(1)));
     guard.admit(Instant::now()).unwrap().failure(Instant::now());
-    let mut group = Group::new(RoundRobin::new()).slow_start(Duration::from_secs(4));
+    let mut group = Group::new(balance().slow_start(Duration::from_secs(4)));
     group = group.instance("m", member(0, &one).breaker(guard.clone()));
     group = group.instance("m", member(1, &two)).instance("m", member(2, &three));
     let stack = stack(group);

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::sync::{AtomicU64, Ordering};
+use crate::sync::{self, AtomicU64};
 
 /// How many retries there may be: a share of the requests, and of those in flight at a time.
 ///
@@ -51,20 +51,22 @@ struct Word {
     saved: u32,
 }
 
-impl Word {
-    fn unpack(word: u64) -> Self {
+impl From<u64> for Word {
+    fn from(word: u64) -> Self {
         Self { running: (word >> 32) as u32, saved: word as u32 }
     }
+}
 
-    fn pack(self) -> u64 {
-        u64::from(self.running) << 32 | u64::from(self.saved)
+impl From<Word> for u64 {
+    fn from(word: Word) -> Self {
+        Self::from(word.running) << 32 | Self::from(word.saved)
     }
 }
 
 impl Retries {
     pub(super) fn new(budget: RetryBudget) -> Self {
         let saved = budget.floor.saturating_mul(100);
-        Self(Arc::new(AtomicU64::new(Word { running: 0, saved }.pack())))
+        Self(Arc::new(AtomicU64::new(Word { running: 0, saved }.into())))
     }
 
     /// A request has come, and earns its share.
@@ -107,19 +109,14 @@ impl Drop for Permit {
 
 /// Whether `step` changed the word.
 fn change(word: &AtomicU64, step: impl Fn(Word) -> Option<Word>) -> bool {
-    let mut bits = word.load(Ordering::Relaxed);
-    while let Some(next) = step(Word::unpack(bits)) {
-        match word.compare_exchange_weak(bits, next.pack(), Ordering::Relaxed, Ordering::Relaxed) {
-            Ok(_) => return true,
-            Err(current) => bits = current,
-        }
-    }
-    false
+    let (before, after) = sync::change(word, |word: Word| step(word).unwrap_or(word));
+    before != after
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sync::Ordering;
 
     // fault: R9
     #[test]
@@ -163,7 +160,7 @@ mod tests {
         }
         let saved = std::iter::from_fn(|| retries.acquire(budget, 1)).count();
         assert_eq!(saved, 2, "quiet times do not pay for a storm");
-        assert_eq!(Word::unpack(retries.0.load(Ordering::Relaxed)).running, 0);
+        assert_eq!(Word::from(retries.0.load(Ordering::Relaxed)).running, 0);
     }
 }
 
@@ -173,6 +170,7 @@ mod orders {
     use ::loom::thread;
 
     use super::*;
+    use crate::sync::Ordering;
 
     #[test]
     fn loom_the_last_retry_is_had_by_one_and_given_back_once() {
@@ -185,7 +183,7 @@ mod orders {
             });
             let won = threads.map(|thread| thread.join().unwrap());
             assert!(won.contains(&true));
-            let word = Word::unpack(retries.0.load(Ordering::Relaxed));
+            let word = Word::from(retries.0.load(Ordering::Relaxed));
             assert_eq!((word.running, word.saved), (0, 100), "as if nothing had been");
         });
     }
@@ -203,7 +201,7 @@ mod orders {
             };
             let spent = retries.acquire(budget, 1).is_some();
             earning.join().unwrap();
-            let saved = Word::unpack(retries.0.load(Ordering::Relaxed)).saved;
+            let saved = Word::from(retries.0.load(Ordering::Relaxed)).saved;
             assert_eq!((spent, saved), (true, 50));
         });
     }

@@ -40,32 +40,6 @@ impl Default for Settings {
     }
 }
 
-impl Settings {
-    pub(crate) fn max_attempts(&mut self, max: usize) {
-        self.max_attempts = max.clamp(1, MOST_ATTEMPTS);
-    }
-
-    pub(crate) fn budget(&mut self, budget: RetryBudget) {
-        self.budget = budget;
-    }
-
-    pub(crate) fn retry_on(&mut self, failures: RetryOn) {
-        self.retry_on = failures;
-    }
-
-    pub(crate) fn slow_start(&mut self, period: Duration) {
-        self.slow_start = period;
-    }
-
-    pub(crate) fn headers(&mut self, wanted: bool) {
-        self.headers = wanted;
-    }
-
-    pub(crate) fn tell_attempts(&mut self, wanted: bool) {
-        self.tell_attempts = wanted;
-    }
-}
-
 impl<P: Strategy + Clone> LoadBalanceLayer<P> {
     /// Picks by this strategy, asks at most 3 instances, within the default [`RetryBudget`].
     pub fn new(strategy: P) -> Self {
@@ -76,21 +50,21 @@ impl<P: Strategy + Clone> LoadBalanceLayer<P> {
     /// anything is sent (its breaker, its limit, its concurrency) does not count.
     #[must_use]
     pub fn max_attempts(mut self, max: usize) -> Self {
-        self.settings.max_attempts(max);
+        self.settings.max_attempts = max.clamp(1, MOST_ATTEMPTS);
         self
     }
 
     /// How much failing over may add to the load.
     #[must_use]
     pub fn retry_budget(mut self, budget: RetryBudget) -> Self {
-        self.settings.budget(budget);
+        self.settings.budget = budget;
         self
     }
 
     /// Which failures are worth asking another instance for. Default all of [`RetryOn`].
     #[must_use]
     pub fn retry_on(mut self, failures: RetryOn) -> Self {
-        self.settings.retry_on(failures);
+        self.settings.retry_on = failures;
         self
     }
 
@@ -98,14 +72,14 @@ impl<P: Strategy + Clone> LoadBalanceLayer<P> {
     /// which grows to all of them. Default 10 s; zero for none.
     #[must_use]
     pub fn slow_start(mut self, period: Duration) -> Self {
-        self.settings.slow_start(period);
+        self.settings.slow_start = period;
         self
     }
 
     /// Whether answers carry `x-jairouter-instance`, `-model` and `-attempts`. Default yes.
     #[must_use]
     pub fn headers(mut self, wanted: bool) -> Self {
-        self.settings.headers(wanted);
+        self.settings.headers = wanted;
         self
     }
 
@@ -113,8 +87,18 @@ impl<P: Strategy + Clone> LoadBalanceLayer<P> {
     /// log has them.
     #[must_use]
     pub fn tell_attempts(mut self, wanted: bool) -> Self {
-        self.settings.tell_attempts(wanted);
+        self.settings.tell_attempts = wanted;
         self
+    }
+
+    pub(crate) fn into_parts(self) -> (P, Settings) {
+        (self.strategy, self.settings)
+    }
+}
+
+impl<P: Strategy + Clone> From<P> for LoadBalanceLayer<P> {
+    fn from(strategy: P) -> Self {
+        Self::new(strategy)
     }
 }
 

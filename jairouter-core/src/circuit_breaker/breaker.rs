@@ -9,7 +9,7 @@ use super::settings::{Settings, millis};
 use super::window::Window;
 use super::word::{LATEST, Phase, Word};
 use crate::error::{Error, Kind};
-use crate::sync::{AtomicU64, Ordering};
+use crate::sync::{self, AtomicU64, Ordering};
 
 /// What is known of whether an instance works. See the [module](super).
 ///
@@ -63,7 +63,7 @@ impl Breaker {
     /// [`Open`] while it is open, and while it is half-open and every probe is out.
     pub fn admit(self: &Arc<Self>, now: Instant) -> Result<Permit, Open> {
         let at = self.millis(now);
-        let (before, after) = self.change(|word| word.admit(at, &self.settings));
+        let (before, after) = sync::change(&self.word, |word: Word| word.admit(at, &self.settings));
         match before.refusal(at, &self.settings) {
             Some(wait) => Err(Open { retry_after: Duration::from_millis(wait) }),
             None => {
@@ -99,12 +99,12 @@ impl Breaker {
     /// every inference fails: called at each good answer, this would undo the growing open time.
     pub fn probe_soon(&self, now: Instant) {
         let at = self.millis(now);
-        self.change(|word| word.probe_soon(at));
+        sync::change(&self.word, |word: Word| word.probe_soon(at));
     }
 
     /// Closes it and forgets everything; what is under way counts no longer.
     pub fn reset(&self) {
-        self.change(Word::reset);
+        sync::change(&self.word, Word::reset);
     }
 
     /// How long it has been closed since it last opened, to the second; `None` if it is not, or never
@@ -164,24 +164,9 @@ impl Breaker {
 
     /// Changes the word by a verdict, unless it is one of an older generation.
     fn judge(&self, ticket: Ticket, verdict: impl Fn(Word) -> Word) -> (Word, Word) {
-        self.change(|word| if word.generation == ticket.generation { verdict(word) } else { word })
-    }
-
-    /// Changes the word, and says from what to what. Nothing is written where nothing changes.
-    fn change(&self, step: impl Fn(Word) -> Word) -> (Word, Word) {
-        let mut bits = self.word.load(Ordering::Relaxed);
-        loop {
-            let before = Word::from(bits);
-            let after = step(before);
-            if after == before {
-                return (before, after);
-            }
-            let (success, failure) = (Ordering::Relaxed, Ordering::Relaxed);
-            match self.word.compare_exchange_weak(bits, after.into(), success, failure) {
-                Ok(_) => return (before, after),
-                Err(current) => bits = current,
-            }
-        }
+        sync::change(&self.word, |word: Word| {
+            if word.generation == ticket.generation { verdict(word) } else { word }
+        })
     }
 
     fn load(&self) -> Word {

@@ -9,7 +9,7 @@ use super::probe::Outcome;
 use super::settings::Settings;
 use super::status::{Change, Status};
 use super::word::{Found, LATEST, MOST_COUNTED, Word};
-use crate::sync::{AtomicU64, Ordering};
+use crate::sync::{self, AtomicU64, Ordering};
 
 /// What is known of how an instance is. See the [module](super).
 ///
@@ -181,22 +181,10 @@ impl Health {
         }
     }
 
-    /// Changes the word, and says from what to what. Nothing is written where nothing changes.
+    /// Changes the word, and says from what to what.
     fn change(&self, now: Instant, step: impl Fn(Word) -> Word) -> (Word, Word) {
         let at = self.millis(now);
-        let mut bits = self.word.load(Ordering::Relaxed);
-        loop {
-            let before = Word::from(bits);
-            let after = before.followed_by(step(before), at);
-            if after == before {
-                return (before, after);
-            }
-            let (success, failure) = (Ordering::Relaxed, Ordering::Relaxed);
-            match self.word.compare_exchange_weak(bits, after.into(), success, failure) {
-                Ok(_) => return (before, after),
-                Err(current) => bits = current,
-            }
-        }
+        sync::change(&self.word, |word: Word| word.followed_by(step(word), at))
     }
 
     fn load(&self) -> Word {

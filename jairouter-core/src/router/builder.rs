@@ -1,13 +1,12 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
 
 use tower::Layer;
 
 use super::member::Member;
 use super::{EndpointRouter, Limits, ModelRouter, Router};
-use crate::balance::{LoadBalance, RetryBudget, RetryOn, Settings, Strategy};
+use crate::balance::{LoadBalance, LoadBalanceLayer, Settings, Strategy};
 use crate::endpoint::ServiceType;
 use crate::fallback::FallbackLayer;
 use crate::rate_limit::{Limiter, RateLimitLayer};
@@ -26,53 +25,29 @@ pub struct Group<B, C> {
 }
 
 impl<B, C> Group<B, C> {
-    /// A group without instances. Each model gets a clone of the strategy.
-    pub fn new(strategy: impl Strategy + Clone) -> Self {
+    /// A group without instances, of which each model is balanced like this: by a strategy, or by a
+    /// [`LoadBalanceLayer`] that says more.
+    ///
+    /// ```
+    /// use jairouter_core::balance::{LeastConnections, LoadBalanceLayer, RoundRobin};
+    /// use jairouter_core::router::Group;
+    /// # struct Normal;
+    /// # struct Client;
+    ///
+    /// let usual = Group::<Normal, Client>::new(LeastConnections::new());
+    /// let once = LoadBalanceLayer::new(RoundRobin::new()).max_attempts(1);
+    /// let other = Group::<Normal, Client>::new(once);
+    /// ```
+    pub fn new<P: Strategy + Clone>(balance: impl Into<LoadBalanceLayer<P>>) -> Self {
+        let (strategy, settings) = balance.into().into_parts();
         Self {
             models: BTreeMap::new(),
             strategy: Box::new(move || Box::new(strategy.clone())),
-            settings: Settings::default(),
+            settings,
             limits: None,
             fallback: FallbackLayer::new(),
             waiting_room: waiting_room::Settings::default(),
         }
-    }
-
-    /// How many instances a request may be sent to (1 to 8, default 3), and how much failing over
-    /// may add to the load.
-    #[must_use]
-    pub fn retry(mut self, max_attempts: usize, budget: RetryBudget) -> Self {
-        self.settings.max_attempts(max_attempts);
-        self.settings.budget(budget);
-        self
-    }
-
-    /// Which failures are worth asking another instance for. Default all.
-    #[must_use]
-    pub fn retry_on(mut self, failures: RetryOn) -> Self {
-        self.settings.retry_on(failures);
-        self
-    }
-
-    /// For how long an instance whose breaker has closed again is spared. Default 10 s.
-    #[must_use]
-    pub fn slow_start(mut self, period: Duration) -> Self {
-        self.settings.slow_start(period);
-        self
-    }
-
-    /// Whether answers carry `x-jairouter-instance`, `-model` and `-attempts`. Default yes.
-    #[must_use]
-    pub fn headers(mut self, wanted: bool) -> Self {
-        self.settings.headers(wanted);
-        self
-    }
-
-    /// Whether a final error lists in its body which instances were asked in vain. Default no.
-    #[must_use]
-    pub fn tell_attempts(mut self, wanted: bool) -> Self {
-        self.settings.tell_attempts(wanted);
-        self
     }
 
     /// What every request of this service has to pass before anything is done for it. Several limits
