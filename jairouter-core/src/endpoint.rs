@@ -4,80 +4,82 @@
 use std::fmt;
 use std::str::FromStr;
 
-/// An inference endpoint of the OpenAI API, or one the field has settled on beside it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum Endpoint {
-    /// `POST /v1/chat/completions`
-    ChatCompletions,
-    /// `POST /v1/completions`
-    Completions,
-    /// `POST /v1/embeddings`
-    Embeddings,
-    /// `POST /v1/rerank` (Jina's form)
-    Rerank,
-    /// `POST /v1/audio/speech`
-    Speech,
-    /// `POST /v1/audio/transcriptions` (multipart)
-    Transcriptions,
-    /// `POST /v1/audio/translations` (multipart)
-    Translations,
-    /// `POST /v1/images/generations`
-    ImageGenerations,
-    /// `POST /v1/images/edits` (multipart)
-    ImageEdits,
+macro_rules! endpoints {
+    ($($(#[$doc:meta])* $name:ident = $path:literal in $service:ident $(($multipart:ident))?,)*) => {
+        /// An inference endpoint of the OpenAI API, or one the field has settled on beside it.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        #[non_exhaustive]
+        pub enum Endpoint {
+            $(
+                $(#[$doc])*
+                #[doc = concat!("\n\n`POST ", $path, "`" $(, " (", stringify!($multipart), ")")?)]
+                $name,
+            )*
+        }
+
+        impl Endpoint {
+            /// Every endpoint, in the order of the API reference.
+            pub const ALL: &[Self] = &[$(Self::$name,)*];
+
+            /// The path below the API's root, as in `/v1/chat/completions`.
+            pub const fn path(self) -> &'static str {
+                match self { $(Self::$name => $path,)* }
+            }
+
+            /// The pool that answers it. Whatever a chat model does is served by the chat models.
+            pub const fn service_type(self) -> ServiceType {
+                match self { $(Self::$name => ServiceType::$service,)* }
+            }
+
+            /// Whether the request is `multipart/form-data` instead of JSON.
+            pub const fn is_multipart(self) -> bool {
+                match self { $(Self::$name => endpoints!(@ $($multipart)?),)* }
+            }
+        }
+    };
+    (@ multipart) => { true };
+    (@) => { false };
+}
+
+endpoints! {
+    /// Chat.
+    ChatCompletions = "/v1/chat/completions" in Chat,
+    /// Text completions.
+    Completions = "/v1/completions" in Chat,
+    /// `OpenAI`'s responses.
+    Responses = "/v1/responses" in Chat,
+    /// Anthropic's messages, in Anthropic's words.
+    Messages = "/v1/messages" in Chat,
+    /// How many tokens such messages take.
+    CountTokens = "/v1/messages/count_tokens" in Chat,
+    /// Text to tokens, as vLLM has it.
+    Tokenize = "/v1/tokenize" in Chat,
+    /// Tokens to text.
+    Detokenize = "/v1/detokenize" in Chat,
+    /// Embeddings.
+    Embeddings = "/v1/embeddings" in Embedding,
+    /// Reranking, in Jina's form.
+    Rerank = "/v1/rerank" in Rerank,
+    /// Text to speech.
+    Speech = "/v1/audio/speech" in Tts,
+    /// Speech to text.
+    Transcriptions = "/v1/audio/transcriptions" in Stt (multipart),
+    /// Speech to English text.
+    Translations = "/v1/audio/translations" in Stt (multipart),
+    /// Images from text.
+    ImageGenerations = "/v1/images/generations" in ImgGen,
+    /// Images changed.
+    ImageEdits = "/v1/images/edits" in ImgEdit (multipart),
+    /// Images varied.
+    ImageVariations = "/v1/images/variations" in ImgEdit (multipart),
+    /// Whether a text is harmful.
+    Moderations = "/v1/moderations" in Moderation,
 }
 
 impl Endpoint {
-    /// Every endpoint, in the order of the API reference.
-    pub const ALL: [Self; 9] = [
-        Self::ChatCompletions,
-        Self::Completions,
-        Self::Embeddings,
-        Self::Rerank,
-        Self::Speech,
-        Self::Transcriptions,
-        Self::Translations,
-        Self::ImageGenerations,
-        Self::ImageEdits,
-    ];
-
-    /// The path below the API's root, as in `/v1/chat/completions`.
-    pub const fn path(self) -> &'static str {
-        match self {
-            Self::ChatCompletions => "/v1/chat/completions",
-            Self::Completions => "/v1/completions",
-            Self::Embeddings => "/v1/embeddings",
-            Self::Rerank => "/v1/rerank",
-            Self::Speech => "/v1/audio/speech",
-            Self::Transcriptions => "/v1/audio/transcriptions",
-            Self::Translations => "/v1/audio/translations",
-            Self::ImageGenerations => "/v1/images/generations",
-            Self::ImageEdits => "/v1/images/edits",
-        }
-    }
-
     /// The endpoint at exactly this path. Nothing is normalised: a path that needs it is unknown.
     pub fn from_path(path: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|endpoint| endpoint.path() == path)
-    }
-
-    /// The pool that answers it. Completions are served by the chat models.
-    pub const fn service_type(self) -> ServiceType {
-        match self {
-            Self::ChatCompletions | Self::Completions => ServiceType::Chat,
-            Self::Embeddings => ServiceType::Embedding,
-            Self::Rerank => ServiceType::Rerank,
-            Self::Speech => ServiceType::Tts,
-            Self::Transcriptions | Self::Translations => ServiceType::Stt,
-            Self::ImageGenerations => ServiceType::ImgGen,
-            Self::ImageEdits => ServiceType::ImgEdit,
-        }
-    }
-
-    /// Whether the request is `multipart/form-data` instead of JSON.
-    pub const fn is_multipart(self) -> bool {
-        matches!(self, Self::Transcriptions | Self::Translations | Self::ImageEdits)
+        Self::ALL.iter().copied().find(|endpoint| endpoint.path() == path)
     }
 }
 
@@ -105,11 +107,13 @@ pub enum ServiceType {
     ImgGen,
     /// Image editing.
     ImgEdit,
+    /// Moderation.
+    Moderation,
 }
 
 impl ServiceType {
     /// Every service type.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Chat,
         Self::Embedding,
         Self::Rerank,
@@ -117,6 +121,7 @@ impl ServiceType {
         Self::Stt,
         Self::ImgGen,
         Self::ImgEdit,
+        Self::Moderation,
     ];
 
     /// Its key in the configuration.
@@ -129,6 +134,7 @@ impl ServiceType {
             Self::Stt => "stt",
             Self::ImgGen => "imgGen",
             Self::ImgEdit => "imgEdit",
+            Self::Moderation => "moderation",
         }
     }
 
@@ -168,6 +174,7 @@ impl FromStr for ServiceType {
             "stt" | "speechtotext" => Self::Stt,
             "imggen" | "imagegeneration" | "imagegenerate" => Self::ImgGen,
             "imgedit" | "imageedit" | "imageediting" => Self::ImgEdit,
+            "moderation" | "moderations" => Self::Moderation,
             _ => return Err(UnknownServiceType),
         })
     }
@@ -179,7 +186,7 @@ mod tests {
 
     #[test]
     fn a_path_is_matched_exactly_or_not_at_all() {
-        for endpoint in Endpoint::ALL {
+        for &endpoint in Endpoint::ALL {
             assert_eq!(Endpoint::from_path(endpoint.path()), Some(endpoint));
         }
         for wrong in ["/v1/chat/completions/", "/V1/chat/completions", "/v1//chat/completions"] {

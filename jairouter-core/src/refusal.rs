@@ -104,9 +104,10 @@ impl<'a> Fields<'a> {
             Ok(Value::Object(mut root)) => {
                 if let Some(Value::Object(error)) = root.get("error") {
                     let exact = error.get("message").is_some_and(Value::is_string)
-                        && optional_string(error.get("type"))
-                        && optional_string(error.get("param"))
-                        && optional_string(error.get("code"));
+                        && error.get("type").is_some_and(Value::is_string)
+                        && ["param", "code"].map(|key| error.get(key)).iter().all(|value| {
+                            value.is_some_and(|value| value.is_string() || value.is_null())
+                        });
                     return Self { exact, ..Self::of(error) };
                 }
                 match root.remove("error").or_else(|| root.remove("detail")) {
@@ -173,10 +174,6 @@ impl<'a> Fields<'a> {
             code,
         )
     }
-}
-
-fn optional_string(value: Option<&Value>) -> bool {
-    value.is_none_or(|value| value.is_string() || value.is_null())
 }
 
 /// The default of [`Backend::model_names`](crate::Backend::model_names).

@@ -95,19 +95,28 @@ impl Dialect {
         }
     }
 
-    /// The endpoints the framework does not have.
-    const fn lacks(self) -> &'static [Endpoint] {
+    /// Whether the framework has this endpoint.
+    fn offers(self, endpoint: Endpoint) -> bool {
         use Endpoint::{
-            ImageEdits, ImageGenerations, Rerank, Speech, Transcriptions, Translations,
+            CountTokens, Detokenize, ImageEdits, ImageGenerations, ImageVariations, Messages,
+            Moderations, Rerank, Responses, Speech, Tokenize, Transcriptions, Translations,
         };
-        match self {
-            Self::Normal | Self::GpuStack | Self::Xinference => &[],
-            Self::Vllm => &[Speech, ImageGenerations, ImageEdits],
-            Self::SgLang | Self::LlamaCpp => &[Speech, Translations, ImageGenerations, ImageEdits],
-            Self::LocalAi => &[Translations, ImageEdits],
-            Self::Simulated => {
-                &[Rerank, Speech, Transcriptions, Translations, ImageGenerations, ImageEdits]
+        match (self, endpoint) {
+            (Self::Normal, _) => true,
+            (_, Tokenize | Detokenize) => false,
+            (Self::GpuStack, _) => true,
+            (Self::Xinference, endpoint) => {
+                !matches!(endpoint, Responses | CountTokens | Moderations)
             }
+            (_, ImageVariations | ImageEdits) => false,
+            (Self::LocalAi, endpoint) => !matches!(endpoint, Translations),
+            (_, Speech | ImageGenerations | Moderations) => false,
+            (Self::Vllm, _) => true,
+            (Self::SgLang | Self::LlamaCpp, endpoint) => !matches!(endpoint, Translations),
+            (Self::Simulated, endpoint) => !matches!(
+                endpoint,
+                Rerank | Transcriptions | Translations | Responses | Messages | CountTokens
+            ),
         }
     }
 }
@@ -118,8 +127,7 @@ impl Backend for OpenAi {
     }
 
     fn path(&self, route: &Route<'_>) -> Option<Cow<'static, str>> {
-        let lacks = self.dialect.lacks().contains(&route.endpoint);
-        (!lacks).then(|| route.endpoint.path().into())
+        self.dialect.offers(route.endpoint).then(|| route.endpoint.path().into())
     }
 
     fn health(&self) -> Cow<'static, str> {
@@ -145,25 +153,25 @@ mod tests {
 
     #[test]
     fn a_framework_says_where_it_is_well_and_what_it_does_not_have() {
-        let missing = |dialect| {
-            let backend = OpenAi::dialect(dialect);
-            let lacks =
-                |endpoint: &Endpoint| backend.path(&Route::new(*endpoint, "m", false)).is_none();
-            Endpoint::ALL.into_iter().filter(lacks).map(Endpoint::path).collect::<Vec<_>>()
+        let offers = |dialect, endpoint| {
+            OpenAi::dialect(dialect).path(&Route::new(endpoint, "m", false)).is_some()
         };
-        let (speech, translations) = ("/v1/audio/speech", "/v1/audio/translations");
-        let (images, edits) = ("/v1/images/generations", "/v1/images/edits");
-        for (dialect, health, lacks) in [
-            (Dialect::Normal, "/v1/models", vec![]),
-            (Dialect::GpuStack, "/readyz", vec![]),
-            (Dialect::LlamaCpp, "/health", vec![speech, translations, images, edits]),
-            (Dialect::LocalAi, "/readyz", vec![translations, edits]),
-            (Dialect::SgLang, "/health", vec![speech, translations, images, edits]),
-            (Dialect::Vllm, "/health", vec![speech, images, edits]),
-            (Dialect::Xinference, "/status", vec![]),
+        for (dialect, health) in [
+            (Dialect::Normal, "/v1/models"),
+            (Dialect::GpuStack, "/readyz"),
+            (Dialect::LlamaCpp, "/health"),
+            (Dialect::Vllm, "/health"),
+            (Dialect::Xinference, "/status"),
         ] {
             assert_eq!(OpenAi::dialect(dialect).health(), health, "{dialect:?}");
-            assert_eq!(missing(dialect), lacks, "{dialect:?}");
         }
+        for &endpoint in Endpoint::ALL {
+            assert!(offers(Dialect::Normal, endpoint), "{endpoint}");
+        }
+        assert!(offers(Dialect::Xinference, Endpoint::ImageVariations));
+        assert!(!offers(Dialect::Vllm, Endpoint::Speech));
+        assert!(offers(Dialect::Vllm, Endpoint::Translations));
+        assert!(!offers(Dialect::SgLang, Endpoint::Translations));
+        assert!(!offers(Dialect::Simulated, Endpoint::Rerank));
     }
 }

@@ -8,6 +8,7 @@ use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use http::{HeaderMap, HeaderValue, Response};
 use http_body::Frame;
 use http_body_util::{BodyExt, StreamBody};
+use jairouter_conformance::{Exchanges, check_refusals};
 use jairouter_core::{Backend, Body, Endpoint, Error, InferenceRequest, Kind, Route, envelope};
 use jairouter_openai::{Dialect, OpenAi};
 use serde_json::{Value, json};
@@ -123,6 +124,12 @@ fn a_refusal_keeps_its_words_unless_they_are_about_our_key() {
         checked += 1;
     }
     assert_eq!(checked, 3);
+}
+
+#[test]
+fn recorded_exchanges_pass_wherever_they_are_cut_and_end() {
+    let exchanges = Exchanges::read("tests/fixtures").unwrap();
+    exchanges.check(&OpenAi::new()).and(check_refusals(&OpenAi::new())).assert(160);
 }
 
 #[test]

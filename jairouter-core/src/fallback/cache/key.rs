@@ -99,9 +99,17 @@ pub(super) fn is_repeatable(request: &InferenceRequest) -> bool {
         | Endpoint::Rerank
         | Endpoint::Transcriptions
         | Endpoint::Translations
-        | Endpoint::Speech => true,
-        Endpoint::ImageEdits => false,
-        Endpoint::ChatCompletions | Endpoint::Completions | Endpoint::ImageGenerations => {
+        | Endpoint::Speech
+        | Endpoint::CountTokens
+        | Endpoint::Tokenize
+        | Endpoint::Detokenize
+        | Endpoint::Moderations => true,
+        // A response is kept by the engine, and is one of its own each time.
+        Endpoint::Responses | Endpoint::ImageEdits | Endpoint::ImageVariations => false,
+        Endpoint::ChatCompletions
+        | Endpoint::Completions
+        | Endpoint::Messages
+        | Endpoint::ImageGenerations => {
             // What cannot be read, such as a field given twice, promises nothing.
             let sampling = serde_json::from_slice::<Sampling<'_>>(&request.payload);
             sampling.is_ok_and(|Sampling { temperature, seed }| {
