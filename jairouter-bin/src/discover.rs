@@ -6,6 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures::future::join_all;
 use http::Request;
+use http::header::CONTENT_TYPE;
 use http_body_util::{BodyExt, Full, Limited};
 use jairouter_core::Backend;
 use jairouter_core::client::HttpClient;
@@ -65,7 +66,13 @@ async fn models(adapter: &str, base_url: &str) -> Option<Vec<String>> {
     let target: Target = base_url.parse().ok()?;
     let client = HttpClient::builder().connect_timeout(PATIENCE).build(target.authority());
     let uri = target.uri(backend.models()).ok()?;
-    let request = Request::get(uri).body(Full::<Bytes>::default()).ok()?;
+    let request = match backend.models_request() {
+        None => Request::get(uri).body(Full::<Bytes>::default()).ok()?,
+        Some(body) => Request::post(uri)
+            .header(CONTENT_TYPE, "application/json")
+            .body(Full::from(body))
+            .ok()?,
+    };
     let answer = client.oneshot(request).await.ok()?;
     if !answer.status().is_success() {
         return None;

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::Response;
+use http::{HeaderMap, Response};
 
 use crate::body::Body;
 use crate::endpoint::Endpoint;
@@ -99,9 +99,20 @@ pub trait Backend: Send + Sync {
         "/health".into()
     }
 
+    /// Headers that every request of the framework's API carries, such as the version it is written
+    /// for. Not a key: that is the instance's own, and so is any header that replaces one of these.
+    fn headers(&self) -> HeaderMap {
+        HeaderMap::new()
+    }
+
     /// The path that lists the engine's models.
     fn models(&self) -> Cow<'static, str> {
         "/v1/models".into()
+    }
+
+    /// What is posted to that path. By default nothing: it is asked with `GET`.
+    fn models_request(&self) -> Option<&'static str> {
+        None
     }
 
     /// The model names in an answer of [`Backend::models`]. By default OpenAI's list.
@@ -135,8 +146,14 @@ macro_rules! forward {
             fn health(&self) -> Cow<'static, str> {
                 (**self).health()
             }
+            fn headers(&self) -> HeaderMap {
+                (**self).headers()
+            }
             fn models(&self) -> Cow<'static, str> {
                 (**self).models()
+            }
+            fn models_request(&self) -> Option<&'static str> {
+                (**self).models_request()
             }
             fn model_names(&self, body: &[u8]) -> Result<Vec<String>, Error> {
                 (**self).model_names(body)

@@ -294,6 +294,10 @@ pub(crate) fn models<B: Backend>(all: &Exchanges, row: &Exchange, backend: &B) -
     if backend.models() != row.upstream.path {
         wrong.push(format!("models are listed at {}", backend.models()));
     }
+    let method = if backend.models_request().is_some() { "POST" } else { "GET" };
+    if method != row.upstream.method {
+        wrong.push(format!("models are asked for with {method}"));
+    }
     let expected = all.body(row, "openai.response").or_else(|| all.body(row, "response"));
     let expected: Value =
         serde_json::from_slice(&expected.unwrap_or_default()).unwrap_or(Value::Null);

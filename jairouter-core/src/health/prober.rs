@@ -55,7 +55,8 @@ impl<C> Prober<C> {
         settings: Settings,
     ) -> Result<Self, Error> {
         let path = settings.path.clone().unwrap_or_else(|| backend.health());
-        let mut headers = settings.headers.clone();
+        let mut headers = backend.headers();
+        headers.extend(settings.headers.clone());
         headers.entry(HOST).or_insert_with(|| target.host_header().clone());
         headers.entry(USER_AGENT).or_insert(AGENT);
         Ok(Self { client, uri: target.engine_uri(&path)?, headers, health, settings })

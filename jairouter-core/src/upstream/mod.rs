@@ -94,7 +94,7 @@ impl Settings {
     }
 }
 
-impl<B, C> Upstream<B, C> {
+impl<B: Backend, C> Upstream<B, C> {
     /// An instance of this framework at this target.
     pub fn new(backend: B, target: Target, client: C) -> Self {
         let settings = Settings {
@@ -102,12 +102,14 @@ impl<B, C> Upstream<B, C> {
             timeouts: Timeouts::default(),
             model: None,
             path: None,
-            headers: HeaderMap::new(),
+            headers: backend.headers(),
             forward: Box::new([]),
         };
         Self { backend: Arc::new(backend), settings: Arc::new(settings), client }
     }
+}
 
+impl<B, C> Upstream<B, C> {
     /// The clocks of every exchange.
     #[must_use]
     pub fn with_timeouts(self, timeouts: Timeouts) -> Self {
@@ -130,10 +132,11 @@ impl<B, C> Upstream<B, C> {
         })
     }
 
-    /// Headers every request to this instance carries, such as its key. They replace the caller's.
+    /// Headers every request to this instance carries, such as its key. They replace the caller's and
+    /// the framework's.
     #[must_use]
     pub fn with_headers(self, headers: HeaderMap) -> Self {
-        self.edit(|settings| settings.headers = headers)
+        self.edit(|settings| settings.headers.extend(headers))
     }
 
     /// More of the caller's headers that are passed on, such as `authorization`. Only a short list
