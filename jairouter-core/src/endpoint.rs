@@ -76,7 +76,26 @@ endpoints! {
     Moderations = "/v1/moderations" in Moderation,
 }
 
+/// Whose words an endpoint's errors and streams are in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Words {
+    /// `{"error":{…}}`, chunks, `[DONE]`.
+    OpenAi,
+    /// The same errors, and events that have a `type`.
+    Responses,
+    /// Anthropic's errors and events.
+    Anthropic,
+}
+
 impl Endpoint {
+    pub(crate) const fn words(self) -> Words {
+        match self {
+            Self::Messages | Self::CountTokens => Words::Anthropic,
+            Self::Responses => Words::Responses,
+            _ => Words::OpenAi,
+        }
+    }
+
     /// The endpoint at exactly this path. Nothing is normalised: a path that needs it is unknown.
     pub fn from_path(path: &str) -> Option<Self> {
         Self::ALL.iter().copied().find(|endpoint| endpoint.path() == path)

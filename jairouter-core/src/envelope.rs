@@ -1,4 +1,5 @@
-//! [`Error`] in the words of the OpenAI API: as a response, and as an event in a stream.
+//! [`Error`] in the words of the OpenAI API, or of Anthropic's where that is asked: as a response, and
+//! as an event in a stream.
 
 use std::time::Duration;
 
@@ -6,10 +7,12 @@ use bytes::{BufMut, Bytes, BytesMut};
 use http::header::CONTENT_TYPE;
 use http::{HeaderName, HeaderValue, Response, StatusCode};
 use serde::Serialize;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
+use crate::endpoint::{Endpoint, Words};
 use crate::error::{Attempt, Error, Kind};
-use crate::rate_limit;
+use crate::translate::Events;
+use crate::{rate_limit, refusal};
 
 /// Tells the official SDKs whether to ask again.
 const SHOULD_RETRY: HeaderName = HeaderName::from_static("x-should-retry");
@@ -72,9 +75,40 @@ fn with_attempts(envelope: &[u8], attempts: &[Attempted<'_>]) -> Option<Bytes> {
     serde_json::to_vec(&root).ok().map(Bytes::from)
 }
 
+/// `{"type":"error","error":{"type":…,"message":…}}` for this error.
+fn anthropic(error: &Error) -> Bytes {
+    let told: Option<Value> = error.answer().and_then(|answer| serde_json::from_slice(answer).ok());
+    let message = told.as_ref().and_then(|told| told["error"]["message"].as_str());
+    let r#type = match error.status().as_u16() {
+        401 => "authentication_error",
+        403 => "permission_error",
+        404 => "not_found_error",
+        413 => "request_too_large",
+        429 => "rate_limit_error",
+        503 | 529 => "overloaded_error",
+        504 => "timeout_error",
+        400..500 => "invalid_request_error",
+        _ => "api_error",
+    };
+    let error = json!({"type": r#type, "message": message.unwrap_or(error.message())});
+    json!({"type": "error", "error": error}).to_string().into()
+}
+
 /// The response a caller gets for this error.
 pub fn response(error: &Error) -> Response<Bytes> {
-    let mut response = Response::new(body(error));
+    with_body(error, body(error))
+}
+
+/// The same in the words of what was asked.
+pub fn response_to(endpoint: Endpoint, error: &Error) -> Response<Bytes> {
+    match endpoint.words() {
+        Words::Anthropic => with_body(error, anthropic(error)),
+        Words::OpenAi | Words::Responses => response(error),
+    }
+}
+
+fn with_body(error: &Error, body: Bytes) -> Response<Bytes> {
+    let mut response = Response::new(body);
     *response.status_mut() = error.status();
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
@@ -96,9 +130,45 @@ pub fn response(error: &Error) -> Response<Bytes> {
 
 /// The last event of a stream that failed after its first token: `data: {"error":…}`.
 pub fn event(error: &Error) -> Bytes {
-    let body = body(error);
-    let mut event = BytesMut::with_capacity(body.len() + 8);
-    event.put_slice(b"data: ");
+    write_event(b"data: ", &body(error))
+}
+
+/// The same in the words of what was asked.
+pub fn event_of(endpoint: Endpoint, error: &Error) -> Bytes {
+    match endpoint.words() {
+        Words::OpenAi => event(error),
+        Words::Anthropic => write_event(b"event: error\ndata: ", &anthropic(error)),
+        Words::Responses => {
+            let told: Value = serde_json::from_slice(&body(error)).unwrap_or_default();
+            let [message, param, code] =
+                ["message", "param", "code"].map(|key| &told["error"][key]);
+            let event = json!({
+                "type": "error", "message": message, "param": param, "code": code,
+                "sequence_number": 0,
+            });
+            write_event(b"event: error\ndata: ", event.to_string().as_bytes())
+        }
+    }
+}
+
+/// An engine's own error event, in the words of what was asked.
+pub(crate) fn relayed(endpoint: Endpoint, event: &[u8]) -> Bytes {
+    let mut told = None;
+    if endpoint.words() == Words::OpenAi {
+        let read = Events::default().push(event, |message| {
+            if !message.data.is_empty() {
+                told = Some(self::event(&refusal::in_stream(message.data)));
+            }
+            Ok(())
+        });
+        debug_assert!(read.is_ok(), "it has been read before");
+    }
+    told.unwrap_or_else(|| Bytes::copy_from_slice(event))
+}
+
+fn write_event(before: &[u8], body: &[u8]) -> Bytes {
+    let mut event = BytesMut::with_capacity(before.len() + body.len() + 2);
+    event.put_slice(before);
     // An instance's own envelope may be pretty-printed, and a line break would end the field.
     event.extend(body.iter().map(|byte| if matches!(byte, b'\n' | b'\r') { b' ' } else { *byte }));
     event.put_slice(b"\n\n");
@@ -142,7 +212,6 @@ pub(crate) fn type_of_status(kind: Kind, status: StatusCode) -> &'static str {
 #[cfg(test)]
 mod tests {
     use http::header::RETRY_AFTER;
-    use serde_json::json;
 
     use super::*;
 
@@ -230,5 +299,57 @@ mod tests {
         let event = event(&error);
         assert!(event.ends_with(b"}\n\n"));
         assert_eq!(event.iter().filter(|byte| matches!(byte, b'\n' | b'\r')).count(), 2);
+    }
+
+    #[test]
+    fn an_error_is_in_the_words_of_what_was_asked() {
+        let error = Error::new(Kind::Busy, "later").with_retry_after(Duration::from_secs(2));
+        let messages = response_to(Endpoint::Messages, &error);
+        assert_eq!(
+            (messages.status().as_u16(), &messages.headers()[RETRY_AFTER]),
+            (503, &"2".parse().unwrap())
+        );
+        let said: Value = serde_json::from_slice(messages.body()).unwrap();
+        let expected =
+            json!({"type": "error", "error": {"type": "overloaded_error", "message": "later"}});
+        assert_eq!(said, expected);
+        assert_eq!(response_to(Endpoint::Responses, &error).body(), &body(&error));
+        let event = |endpoint| String::from_utf8(event_of(endpoint, &error).to_vec()).unwrap();
+        assert!(event(Endpoint::Messages).starts_with("event: error\ndata: {\"error\":{"));
+        let response = event(Endpoint::Responses);
+        assert!(
+            response.contains(r#""type":"error""#) && response.contains(r#""message":"later""#)
+        );
+        assert_eq!(
+            event(Endpoint::ChatCompletions),
+            String::from_utf8_lossy(&super::event(&error))
+        );
+        let told = Error::new(Kind::Rejected, "x")
+            .with_answer(r#"{"error":{"message":"too long"}}"#.into());
+        let said = String::from_utf8_lossy(&anthropic(&told)).into_owned();
+        assert!(said.contains("too long") && said.contains("invalid_request_error"), "{said}");
+    }
+
+    #[test]
+    fn an_engine_s_own_error_event_is_an_envelope_whatever_it_was() {
+        let relayed = |event: &str| {
+            String::from_utf8(relayed(Endpoint::ChatCompletions, event.as_bytes()).to_vec())
+                .unwrap()
+        };
+        let own =
+            "data: {\"error\":{\"message\":\"m\",\"type\":\"t\",\"param\":null,\"code\":null}}\n\n";
+        assert_eq!(relayed(own), own);
+        for other in
+            ["data: {\"error\":\"m\"}\r\n\r\n", ": x\nevent: error\ndata: {\"message\":\"m\"}\n\n"]
+        {
+            let said: Value =
+                serde_json::from_str(relayed(other).strip_prefix("data: ").unwrap()).unwrap();
+            assert_eq!(
+                (&said["error"]["message"], &said["error"]["type"]),
+                (&json!("m"), &json!("server_error"))
+            );
+        }
+        let event = "event: error\ndata: {\"type\":\"error\",\"error\":{\"type\":\"t\",\"message\":\"m\"}}\n\n";
+        assert_eq!(super::relayed(Endpoint::Messages, event.as_bytes()), event);
     }
 }

@@ -102,6 +102,11 @@ impl<'a> Fields<'a> {
     fn read(body: &'a [u8]) -> Self {
         match serde_json::from_slice::<Value>(body) {
             Ok(Value::Object(mut root)) => {
+                if let Some(Value::Object(error)) =
+                    root.get("response").and_then(|response| response.get("error"))
+                {
+                    return Self::of(error);
+                }
                 if let Some(Value::Object(error)) = root.get("error") {
                     let exact = error.get("message").is_some_and(Value::is_string)
                         && error.get("type").is_some_and(Value::is_string)

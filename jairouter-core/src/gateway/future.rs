@@ -13,7 +13,7 @@ use tower::util::Oneshot;
 
 use super::body::GatewayBody;
 use super::collect::{Collect, too_large};
-use super::head::{Wanted, wanted};
+use super::head::{Wanted, asked, wanted};
 use super::{ClientAddr, Settings, request_id};
 use crate::endpoint::Endpoint;
 use crate::envelope;
@@ -29,6 +29,8 @@ pin_project! {
         S: Service<InferenceRequest>,
     {
         id: HeaderValue,
+        // What is asked, if anything is: refusals are in its words.
+        endpoint: Option<Endpoint>,
         #[pin]
         state: State<S, B>,
     }
@@ -83,6 +85,7 @@ where
         let (mut head, body) = request.into_parts();
         let id = request_id(&mut head.headers);
         let unread = !body.is_end_stream();
+        let asked = asked(&head);
         let answer = match wanted(&head) {
             Ok(Wanted::Inference(_)) if body.size_hint().lower() > settings.max_body as u64 => {
                 Err(Box::new(Refusal::new(too_large(settings.max_body), true)))
@@ -92,7 +95,7 @@ where
                 let body = Collect::new(body, limit, timeout, &settings.memory);
                 let head = Head { endpoint, headers: head.headers, extensions: head.extensions };
                 let head = Some((inner.clone(), Box::new(head)));
-                return Self { id, state: State::Reading { body, head } };
+                return Self { id, endpoint: Some(endpoint), state: State::Reading { body, head } };
             }
             Ok(Wanted::Models) => Ok(settings.models.list()),
             Ok(Wanted::Model(name)) => {
@@ -103,7 +106,7 @@ where
                 Err(Box::new(Refusal { error, allow, unread }))
             }
         };
-        Self { id, state: State::Answered { answer: Some(answer) } }
+        Self { id, endpoint: asked, state: State::Answered { answer: Some(answer) } }
     }
 }
 
@@ -123,7 +126,7 @@ where
                 StateProj::Answered { answer } => {
                     match answer.take().expect("polled after completion") {
                         Ok(json) => own(json),
-                        Err(refusal) => refused(&refusal),
+                        Err(refusal) => refused(*this.endpoint, &refusal),
                     }
                 }
                 StateProj::Reading { body, head } => {
@@ -139,12 +142,14 @@ where
                             this.state.set(State::Asking { response });
                             continue;
                         }
-                        Err((error, unread)) => refused(&Refusal::new(error, unread)),
+                        Err((error, unread)) => {
+                            refused(*this.endpoint, &Refusal::new(error, unread))
+                        }
                     }
                 }
                 StateProj::Asking { response } => match ready!(response.poll(cx)) {
                     Ok(response) => response.map(GatewayBody::passed),
-                    Err(error) => refused(&Refusal::new(error, false)),
+                    Err(error) => refused(*this.endpoint, &Refusal::new(error, false)),
                 },
             };
             return Poll::Ready(Ok(with_id(response, this.id)));
@@ -164,8 +169,12 @@ fn own<R>(json: Bytes) -> Response<GatewayBody<R>> {
     response
 }
 
-fn refused<R>(refusal: &Refusal) -> Response<GatewayBody<R>> {
-    let mut response = envelope::response(&refusal.error).map(GatewayBody::own);
+fn refused<R>(endpoint: Option<Endpoint>, refusal: &Refusal) -> Response<GatewayBody<R>> {
+    let response = match endpoint {
+        Some(endpoint) => envelope::response_to(endpoint, &refusal.error),
+        None => envelope::response(&refusal.error),
+    };
+    let mut response = response.map(GatewayBody::own);
     if let Some(allow) = &refusal.allow {
         response.headers_mut().insert(ALLOW, allow.clone());
     }

@@ -17,14 +17,23 @@ pub(super) enum Wanted<'a> {
     Model(&'a str),
 }
 
+/// The endpoint at this path, whatever is wrong with the request.
+pub(super) fn asked(head: &request::Parts) -> Option<Endpoint> {
+    Endpoint::from_path(path(head))
+}
+
+fn path(head: &request::Parts) -> &str {
+    let path = head.uri.path();
+    path.strip_prefix("/api").filter(|rest| rest.starts_with("/v1/")).unwrap_or(path)
+}
+
 /// Reads the head.
 ///
 /// # Errors
 ///
 /// The reason, and the method that is allowed if it was the wrong one.
 pub(super) fn wanted(head: &request::Parts) -> Result<Wanted<'_>, (Error, Option<Method>)> {
-    let path = head.uri.path();
-    let path = path.strip_prefix("/api").filter(|rest| rest.starts_with("/v1/")).unwrap_or(path);
+    let path = path(head);
     let (wanted, method) = match path {
         "/v1/models" => (Wanted::Models, Method::GET),
         _ => match (Endpoint::from_path(path), path.strip_prefix("/v1/models/")) {

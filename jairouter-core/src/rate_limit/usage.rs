@@ -74,7 +74,7 @@ fn prompt(payload: &Bytes) -> u64 {
 #[derive(Debug, Default)]
 pub(super) struct Meter {
     tail: Vec<u8>,
-    told: Option<u64>,
+    told: Option<Told>,
     events: u64,
     /// Whether a line goes on in the next frame.
     in_line: bool,
@@ -92,14 +92,41 @@ struct Text {
     escaped: bool,
 }
 
-#[derive(Deserialize)]
+/// What an engine says it used: so far, for some say it with every event.
+#[derive(Debug, Default, Deserialize)]
 struct Told {
     #[serde(default)]
     total_tokens: Option<u64>,
-    #[serde(default)]
+    #[serde(default, alias = "input_tokens")]
     prompt_tokens: u64,
-    #[serde(default)]
+    #[serde(default, alias = "output_tokens")]
     completion_tokens: u64,
+    /// Of Anthropic's prompts the part that `input_tokens` leaves out.
+    #[serde(default)]
+    cache_creation_input_tokens: u64,
+    #[serde(default)]
+    cache_read_input_tokens: u64,
+}
+
+impl Told {
+    fn prompt(&self) -> u64 {
+        let cached = self.cache_creation_input_tokens.saturating_add(self.cache_read_input_tokens);
+        self.prompt_tokens.saturating_add(cached)
+    }
+
+    /// This, where the prompt was told before if it is not told now.
+    fn after(mut self, before: Option<Self>) -> Self {
+        let before = before.unwrap_or_default().prompt();
+        if before > self.prompt() {
+            self.prompt_tokens = before;
+            (self.cache_creation_input_tokens, self.cache_read_input_tokens) = (0, 0);
+        }
+        self
+    }
+
+    fn total(&self) -> u64 {
+        self.total_tokens.unwrap_or(self.prompt().saturating_add(self.completion_tokens))
+    }
 }
 
 impl Meter {
@@ -144,8 +171,7 @@ impl Meter {
             serde_json::Deserializer::from_slice(value).into_iter::<Told>().next()?.ok()
         });
         if let Some(told) = told {
-            let sum = told.prompt_tokens.saturating_add(told.completion_tokens);
-            self.told = Some(told.total_tokens.unwrap_or(sum));
+            self.told = Some(told.after(self.told.take()));
         }
     }
 
@@ -160,7 +186,8 @@ impl Meter {
                 events.max(text.div_ceil(BYTES_A_TOKEN as u64))
             }
         };
-        self.told.unwrap_or(estimate.prompt.saturating_add(counted))
+        let told = self.told.as_ref().map(Told::total);
+        told.unwrap_or(estimate.prompt.saturating_add(counted))
     }
 }
 
@@ -263,6 +290,26 @@ mod tests {
                 assert_eq!(meter.total(estimate), expected, "{key} cut at {cut}");
             }
         }
+    }
+
+    #[test]
+    fn counters_that_go_on_are_not_summed_and_a_prompt_told_once_counts() {
+        let estimate = Estimate { prompt: 10, answer: 5 };
+        let mut meter = Meter::default();
+        for event in [
+            r#"{"type":"message_start","message":{"usage":{"input_tokens":25,"cache_read_input_tokens":100,"output_tokens":1}}}"#,
+            r#"{"type":"message_delta","delta":{},"usage":{"output_tokens":15}}"#,
+            r#"{"type":"message_delta","delta":{},"usage":{"output_tokens":18}}"#,
+        ] {
+            meter.data(format!("event: x\ndata: {event}\n\n").as_bytes());
+        }
+        assert_eq!(meter.total(estimate), 125 + 18);
+        let mut meter = Meter::default();
+        for count in 1..4 {
+            let usage = format!(r#"{{"prompt_tokens":7,"completion_tokens":{count}}}"#);
+            meter.data(format!("data: {{\"usage\":{usage}}}\n\n").as_bytes());
+        }
+        assert_eq!(meter.total(estimate), 10);
     }
 
     #[test]

@@ -12,6 +12,7 @@ use tokio::time::{Instant, Sleep, sleep_until};
 use super::tail::{Ending, Passed, Queue, Tail};
 use super::timeouts::after;
 use crate::body::Body;
+use crate::endpoint::Endpoint;
 use crate::envelope;
 use crate::error::{Error, Kind};
 
@@ -33,6 +34,7 @@ pub struct UpstreamBody {
 struct Events {
     tail: Tail,
     end: Marker,
+    endpoint: Endpoint,
 }
 
 /// What tells a whole stream from a cut one.
@@ -42,7 +44,7 @@ pub(super) enum Marker {
     None,
     /// The reason it finished, or `[DONE]`: engines of the field leave out one or the other.
     Finished,
-    /// `[DONE]`, since its transport ends in one way however it ends.
+    /// The event the API ends with, or `[DONE]` since its transport ends in one way however it ends.
     Done,
 }
 
@@ -61,8 +63,8 @@ enum State {
 
 /// How an answer is delimited, as the commit found it.
 pub(super) struct Shape {
-    /// The end of a stream of events; not there for other bodies.
-    pub(super) events: Option<Marker>,
+    /// The end of a stream of events, and what was asked; not there for other bodies.
+    pub(super) events: Option<(Marker, Endpoint)>,
 }
 
 impl UpstreamBody {
@@ -73,7 +75,8 @@ impl UpstreamBody {
         idle: Duration,
         end: Instant,
     ) -> Self {
-        let events = shape.events.map(|end| Events { tail: Tail::default(), end });
+        let events =
+            shape.events.map(|(end, endpoint)| Events { tail: Tail::of(endpoint), end, endpoint });
         let clock = Clock { idle, end, waiting_since: None, sleep: None };
         Self { body, held, out: Queue::default(), events, clock, state: State::Open }
     }
@@ -81,7 +84,8 @@ impl UpstreamBody {
     fn take(&mut self, data: Bytes) {
         match &mut self.events {
             Some(events) => {
-                if events.tail.push(data, &mut self.out) == Passed::Error {
+                if let Passed::Error(event) = events.tail.push(data, &mut self.out) {
+                    self.out.push(envelope::relayed(events.endpoint, &event));
                     self.told();
                 } else if events.tail.is_done() {
                     self.clock.idle = self.clock.idle.min(AFTER_DONE);
@@ -111,7 +115,7 @@ impl UpstreamBody {
             if events.tail.is_open() {
                 self.out.push(Bytes::from_static(b"\n\n"));
             }
-            self.out.push(envelope::event(&error));
+            self.out.push(envelope::event_of(events.endpoint, &error));
         }
         self.state = State::Telling(error);
     }
@@ -128,10 +132,8 @@ impl UpstreamBody {
                 Marker::Finished => events.tail.is_finished(),
                 Marker::Done => events.tail.is_done(),
             },
-            Ending::Error => {
-                self.out = rest;
-                // Without its blank line no parser would see it.
-                self.out.push(Bytes::from_static(b"\n\n"));
+            Ending::Error(event) => {
+                self.out.push(envelope::relayed(events.endpoint, &event));
                 return self.told();
             }
             Ending::Cut => false,

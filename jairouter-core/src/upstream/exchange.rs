@@ -233,13 +233,13 @@ async fn commit(
             None => break,
         }
     }
-    let ends_with_done = matches!(endpoint, Endpoint::ChatCompletions | Endpoint::Completions);
-    let marker = match (ends_with_done, is_close_delimited) {
-        (false, _) => Marker::None,
-        (true, false) => Marker::Finished,
-        (true, true) => Marker::Done,
+    let marker = match (endpoint, is_close_delimited) {
+        (Endpoint::ChatCompletions | Endpoint::Completions, false) => Marker::Finished,
+        (Endpoint::ChatCompletions | Endpoint::Completions, true)
+        | (Endpoint::Messages | Endpoint::Responses, _) => Marker::Done,
+        _ => Marker::None,
     };
-    let shape = Shape { events: is_event_stream.then_some(marker) };
+    let shape = Shape { events: is_event_stream.then_some((marker, endpoint)) };
     Ok(Response::from_parts(parts, Committed { body, held, shape }))
 }
 

@@ -51,16 +51,33 @@ fn says_something(message: Message<'_>) -> Result<bool, Error> {
     let Ok(chunk) = serde_json::from_slice::<Chunk<'_>>(message.data) else {
         return Ok(!message.data.trim_ascii().is_empty());
     };
-    if filled(chunk.error) {
+    let name = chunk.r#type.map(|name| name.get().trim_matches('"'));
+    if filled(chunk.error) || matches!(name, Some("error" | "response.failed")) {
         return Err(refusal::in_stream(message.data));
     }
-    Ok(chunk.choices.is_none_or(|choices| choices.says_something))
+    let opens = name.is_some_and(|name| OPENING.contains(&name));
+    Ok(!opens && chunk.choices.is_none_or(|choices| choices.says_something))
 }
+
+/// Events of the APIs whose events have types that come before any content.
+const OPENING: [&str; 9] = [
+    "message_start",
+    "content_block_start",
+    "ping",
+    "response.created",
+    "response.queued",
+    "response.in_progress",
+    "response.output_item.added",
+    "response.content_part.added",
+    "response.reasoning_summary_part.added",
+];
 
 #[derive(Deserialize)]
 struct Chunk<'a> {
     #[serde(borrow)]
     error: Option<&'a RawValue>,
+    #[serde(borrow)]
+    r#type: Option<&'a RawValue>,
     choices: Option<Choices>,
 }
 
@@ -187,6 +204,8 @@ mod tests {
             "data: {\"choices\":[],\"usage\":{\"prompt_tokens\":1}}\n\n",
             "data:\n\n",
             "data: {\"choices\":[{\"text\":\"\"}]}\n\n",
+            "event: message_start\ndata: {\"type\":\"message_start\",\"message\":{}}\n\n",
+            "data: {\"type\": \"response.created\",\"response\":{\"error\":null}}\n\n",
             "data: {\"choices\":[{\"delta\":{\"content\":\"half an event",
         ] {
             assert!(!first.push(silent.as_bytes()).unwrap(), "{silent}");
@@ -206,6 +225,8 @@ mod tests {
             r#"{"choices":[{"text":" x"}]}"#,
             r#"{"choices":[{"delta":{},"finish_reason":"stop"}]}"#,
             r#"{"type":"transcript.text.delta","delta":"x"}"#,
+            r#"{"type":"content_block_delta","delta":{"type":"text_delta","text":"x"}}"#,
+            r#"{"type":"response.output_text.delta","delta":"x"}"#,
             "[DONE]",
             "not json",
         ] {
@@ -215,7 +236,12 @@ mod tests {
 
     #[test]
     fn an_error_before_any_content_is_an_error_and_not_a_stream() {
-        for error in [r#"{"error":{"message":"m"}}"#, r#"{"error":"m"}"#] {
+        for error in [
+            r#"{"error":{"message":"m"}}"#,
+            r#"{"error":"m"}"#,
+            r#"{"type":"error","message":"m","code":null}"#,
+            r#"{"type":"response.failed","response":{"error":{"code":"c","message":"m"}}}"#,
+        ] {
             assert_eq!(event(error).unwrap_err().status(), 502, "{error}");
         }
         let named = First::default().push(b"event: error\ndata: {\"message\":\"m\"}\n\n");

@@ -4,10 +4,12 @@
 //! caller's parser meets our error event and not half of somebody's JSON in front of it.
 
 use std::collections::VecDeque;
+use std::ops::Range;
 
 use bytes::{Bytes, BytesMut};
 
 use super::first::First;
+use crate::endpoint::{Endpoint, Words};
 use crate::translate::Events;
 
 /// An event that grows past this is no event; it passes as it comes.
@@ -88,14 +90,26 @@ pub(super) struct Tail {
     finished: bool,
     /// Whether part of an event has passed whose end has not come.
     open: bool,
+    end: End,
+}
+
+/// What the last event of a stream holds.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+enum End {
+    /// `[DONE]`.
+    #[default]
+    Done,
+    /// One of these types.
+    Type(&'static [&'static str]),
 }
 
 /// What whole events were about.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Passed {
     Events,
-    /// The last of them was an error of the instance's. What came behind it is dropped.
-    Error,
+    /// The last of them was an error of the instance's, which is this one and has not passed. What
+    /// came behind it is dropped.
+    Error(Bytes),
 }
 
 /// How a stream ended.
@@ -103,13 +117,25 @@ pub(super) enum Passed {
 pub(super) enum Ending {
     /// After a whole event.
     Whole,
-    /// With an error of the instance's that has no blank line.
-    Error,
+    /// With an error of the instance's that had no blank line.
+    Error(Bytes),
     /// In the middle of an event.
     Cut,
 }
 
 impl Tail {
+    /// The part of a stream of this endpoint's.
+    pub(super) fn of(endpoint: Endpoint) -> Self {
+        let end = match endpoint.words() {
+            Words::OpenAi => End::Done,
+            Words::Anthropic => End::Type(&["message_stop"]),
+            Words::Responses => {
+                End::Type(&["response.completed", "response.incomplete", "response.failed"])
+            }
+        };
+        Self { end, ..Self::default() }
+    }
+
     /// Takes the next bytes; whole events go to `out`.
     pub(super) fn push(&mut self, data: Bytes, out: &mut Queue) -> Passed {
         let completed = self.edge.completed_by(&data);
@@ -125,20 +151,22 @@ impl Tail {
         self.edge = Edge::default();
         // Events are looked at whole: one that was cut is put together first.
         let mut start = 0;
-        let mut error = None;
         if self.partial.len() > 0 {
             start = completed.or_else(|| first_blank_line(&data)).unwrap_or(data.len());
             let joined = self.partial.joined(&data[..start]);
-            error = error_end(&joined).map(|_| start);
+            if error_event(&joined).is_some() {
+                self.partial.clear();
+                return Passed::Error(joined.into());
+            }
             self.see(&joined);
         }
-        let error = error.or_else(|| error_end(&data[start..]).map(|end| start + end));
         while let Some(bytes) = self.partial.pop() {
             out.push(bytes);
         }
-        if let Some(error) = error {
-            out.push(data.split_to(error));
-            return Passed::Error;
+        if let Some(error) = error_event(&data[start..]) {
+            let event = data.slice(start + error.start..start + error.end);
+            out.push(data.split_to(start + error.start));
+            return Passed::Error(event);
         }
         self.see(&data[start..]);
         out.push(data);
@@ -152,14 +180,19 @@ impl Tail {
         }
         let last = self.partial.joined(b"\n\n");
         self.see(&last);
+        // What has passed of a longer one has been looked at by nobody.
+        let ending = if self.open { Ending::Whole } else { ending(&last) };
+        if ending == Ending::Error(Bytes::new()) {
+            self.partial.clear();
+            return Ending::Error(last.into());
+        }
         while let Some(bytes) = self.partial.pop() {
             out.push(bytes);
         }
-        // What has passed of a longer one has been looked at by nobody.
-        if self.open { Ending::Whole } else { ending(&last) }
+        ending
     }
 
-    /// Whether `[DONE]` has come.
+    /// Whether the stream's own end has come.
     pub(super) fn is_done(&self) -> bool {
         self.done
     }
@@ -187,6 +220,10 @@ impl Tail {
 
     fn see(&mut self, events: &[u8]) {
         const REASON: &[u8] = b"\"finish_reason\":";
+        if let End::Type(last) = self.end {
+            self.done |= has_type(events, last);
+            return;
+        }
         if !self.finished
             && let Some(at) = memchr::memmem::rfind(events, REASON)
         {
@@ -198,6 +235,20 @@ impl Tail {
             line.is_some_and(|line| line.last().is_none_or(|byte| is_break(*byte)))
         });
     }
+}
+
+/// Whether one of these events has one of these types. In text that a model writes the quotes are
+/// escaped.
+fn has_type(events: &[u8], types: &[&str]) -> bool {
+    const KEY: &[u8] = b"\"type\":";
+    memchr::memmem::find_iter(events, KEY).any(|at| {
+        let value = events[at + KEY.len()..].trim_ascii_start().strip_prefix(b"\"");
+        value.is_some_and(|value| {
+            types.iter().any(|name| {
+                value.strip_prefix(name.as_bytes()).is_some_and(|rest| rest.first() == Some(&b'"'))
+            })
+        })
+    })
 }
 
 /// What an event that was closed for it says of the end of its stream.
@@ -212,16 +263,16 @@ fn ending(last: &[u8]) -> Ending {
         Ok(())
     });
     match First::default().push(last) {
-        Err(_) => Ending::Error,
+        Err(_) => Ending::Error(Bytes::new()),
         Ok(_) if judged.is_err() => Ending::Cut,
         Ok(_) => ending,
     }
 }
 
-/// Where the first error event in these whole events ends, if there is one.
+/// Where the first error event in these whole events is, if there is one.
 ///
 /// In text that a model writes the quotes are escaped, so the search below hardly ever finds one.
-fn error_end(events: &[u8]) -> Option<usize> {
+fn error_event(events: &[u8]) -> Option<Range<usize>> {
     if !may_be_error(events) {
         return None;
     }
@@ -229,7 +280,7 @@ fn error_end(events: &[u8]) -> Option<usize> {
     while start < events.len() {
         let end = first_blank_line(&events[start..]).map_or(events.len(), |length| start + length);
         if First::default().push(&events[start..end]).is_err() {
-            return Some(end);
+            return Some(start..end);
         }
         start = end;
     }
@@ -304,8 +355,8 @@ mod tests {
     fn pass(chunks: &[&[u8]]) -> (Vec<u8>, Vec<u8>, bool) {
         let (mut tail, mut out) = (Tail::default(), Queue::default());
         for chunk in chunks {
-            if tail.push(Bytes::copy_from_slice(chunk), &mut out) == Passed::Error {
-                return (drain(&mut out), Vec::new(), false);
+            if let Passed::Error(event) = tail.push(Bytes::copy_from_slice(chunk), &mut out) {
+                return ([drain(&mut out), event.to_vec()].concat(), Vec::new(), false);
             }
         }
         let whole = drain(&mut out);
@@ -364,16 +415,24 @@ mod tests {
             (": ping", Ending::Whole),
             ("data: {\"a\":", Ending::Cut),
             ("data: 1\n\ndata: {\"choices\":[{\"delta\":{\"con", Ending::Cut),
-            ("data: {\"error\":{\"message\":\"m\"}}", Ending::Error),
-            ("event:error\ndata: {\"message\":\"m\"}", Ending::Error),
+            ("data: {\"error\":{\"message\":\"m\"}}", Ending::Error(Bytes::new())),
+            ("event:error\ndata: {\"message\":\"m\"}", Ending::Error(Bytes::new())),
         ] {
             for cut in 0..=text.len() {
                 let (a, b) = text.as_bytes().split_at(cut);
                 let (mut tail, mut out) = (Tail::default(), Queue::default());
                 tail.push(Bytes::copy_from_slice(a), &mut out);
                 tail.push(Bytes::copy_from_slice(b), &mut out);
-                assert_eq!(tail.finish(&mut out), ending, "{text} cut at {cut}");
-                assert_eq!(drain(&mut out), text.as_bytes());
+                match tail.finish(&mut out) {
+                    Ending::Error(event) => {
+                        assert_eq!(ending, Ending::Error(Bytes::new()), "{text} cut at {cut}");
+                        assert_eq!(event, format!("{text}\n\n"));
+                    }
+                    other => {
+                        assert_eq!(other, ending, "{text} cut at {cut}");
+                        assert_eq!(drain(&mut out), text.as_bytes());
+                    }
+                }
             }
         }
     }

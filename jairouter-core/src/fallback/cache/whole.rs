@@ -15,6 +15,11 @@ struct Answer<'a> {
     error: Option<&'a RawValue>,
 }
 
+#[derive(Deserialize)]
+struct Typed<'a> {
+    r#type: &'a str,
+}
+
 /// Whether these bytes are a whole answer, and none of their parts is an error. Engines end a stream
 /// of which they have reported the failure as properly as any other.
 pub(super) fn is_good(endpoint: Endpoint, headers: &HeaderMap, body: &[u8]) -> bool {
@@ -22,8 +27,7 @@ pub(super) fn is_good(endpoint: Endpoint, headers: &HeaderMap, body: &[u8]) -> b
     let end = memchr::memchr(b';', value).unwrap_or(value.len());
     let media_type = value[..end].trim_ascii();
     if media_type.eq_ignore_ascii_case(b"text/event-stream") {
-        let ends_with_done = matches!(endpoint, Endpoint::ChatCompletions | Endpoint::Completions);
-        stream_is_good(body, ends_with_done)
+        stream_is_good(body, endpoint)
     } else if media_type.eq_ignore_ascii_case(b"application/json") {
         // Parsed in full, so that half of an object is none.
         match serde_json::from_slice::<Answer<'_>>(body) {
@@ -36,13 +40,22 @@ pub(super) fn is_good(endpoint: Endpoint, headers: &HeaderMap, body: &[u8]) -> b
     }
 }
 
-fn stream_is_good(body: &[u8], ends_with_done: bool) -> bool {
+fn stream_is_good(body: &[u8], endpoint: Endpoint) -> bool {
     let mut done = false;
     let read = Events::default().push(body, |message| {
-        done = message.data.trim_ascii() == b"[DONE]";
+        done = match endpoint {
+            Endpoint::ChatCompletions | Endpoint::Completions => {
+                message.data.trim_ascii() == b"[DONE]"
+            }
+            Endpoint::Messages => {
+                let event = serde_json::from_slice::<Typed<'_>>(message.data);
+                event.is_ok_and(|event| event.r#type == "message_stop")
+            }
+            _ => true,
+        };
         if is_error(message) { Err(Error::new(Kind::Broken, "an error event")) } else { Ok(()) }
     });
-    read.is_ok() && (done || !ends_with_done)
+    read.is_ok() && done
 }
 
 fn is_error(message: Message<'_>) -> bool {
