@@ -108,6 +108,31 @@ impl fmt::Display for Endpoint {
     }
 }
 
+/// A set of endpoints.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Endpoints(u32);
+
+impl Endpoints {
+    pub(crate) const ALL: Self = Self(u32::MAX);
+
+    pub(crate) const fn contains(self, endpoint: Endpoint) -> bool {
+        self.0 & 1 << endpoint as u32 != 0
+    }
+
+    pub(crate) const fn or(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+}
+
+impl FromIterator<Endpoint> for Endpoints {
+    fn from_iter<I: IntoIterator<Item = Endpoint>>(endpoints: I) -> Self {
+        Self(endpoints.into_iter().fold(0, |set, endpoint| set | 1 << endpoint as u32))
+    }
+}
+
+// A bit for each.
+const _: () = assert!(Endpoint::ALL.len() <= 32);
+
 /// A kind of service: the keys under `services` in the configuration.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[non_exhaustive]

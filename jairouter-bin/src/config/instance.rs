@@ -6,7 +6,7 @@ use std::num::NonZeroU16;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use jairouter_adapters::simulated::Engine;
 use jairouter_core::upstream::{InvalidTarget, Target};
-use jairouter_core::{Endpoint, ServiceType};
+use jairouter_core::{Backend, Endpoint, Route, ServiceType};
 
 use super::identity::identity;
 use super::model::Level;
@@ -95,6 +95,12 @@ fn instance(field: &Field<'_>, service: ServiceType, level: &Level) -> Option<In
             field.error("the adapter 'simulated' is for base URLs that begin with simulated://");
         }
     }
+    if path_of.is_none() && !offers(&instance.adapter, service) {
+        let adapter = &instance.adapter;
+        field.error(format!(
+            "the framework of '{adapter}' offers nothing of the service '{service}'"
+        ));
+    }
     instance.path = path_of;
     instance.model = model;
     instance.weight = weight;
@@ -110,6 +116,16 @@ fn instance(field: &Field<'_>, service: ServiceType, level: &Level) -> Option<In
     instance.health = level.health;
     instance.health.headers.clone_from(&instance.headers);
     Some(instance)
+}
+
+/// Whether the framework of this adapter answers anything of this service.
+fn offers(adapter: &str, service: ServiceType) -> bool {
+    jairouter_adapters::by_name(adapter).is_none_or(|backend| {
+        let endpoints = Endpoint::ALL.iter().filter(|endpoint| endpoint.service_type() == service);
+        endpoints
+            .copied()
+            .any(|endpoint| backend.path(&Route::new(endpoint, "any", false)).is_some())
+    })
 }
 
 /// The endpoint whose path an instance's `path` replaces.

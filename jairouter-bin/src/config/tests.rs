@@ -386,6 +386,24 @@ fn a_fallback_s_models_are_of_its_service_or_of_any_if_it_is_for_all() {
 }
 
 #[test]
+fn a_framework_that_offers_nothing_of_a_service_is_no_instance_of_it() {
+    let file = |service: &str, adapter: &str| {
+        format!(
+            "model:\n  services:\n    {service}:\n      instances:\n        - {{ name: a, base-url: \
+             'http://h:1', adapter: {adapter} }}\n"
+        )
+    };
+    good(&file("tts", "normal"));
+    good(&file("stt", "vllm"));
+    good(&file("tts", "vllm, path: /mine"));
+    for (service, adapter) in [("tts", "vllm"), ("rerank", "ollama"), ("moderation", "llamacpp")] {
+        let wrong = errors(&file(service, adapter));
+        assert!(wrong.len() == 1 && wrong[0].contains("offers nothing"), "{wrong:?}");
+        assert!(wrong[0].starts_with("5:"), "{wrong:?}");
+    }
+}
+
+#[test]
 fn what_could_never_act_is_told() {
     let file = |all: &str, chat: &str, own: &str| {
         format!(

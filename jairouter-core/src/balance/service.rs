@@ -48,6 +48,11 @@ impl<S> Instance<S> {
         Instance { service: service(self.service), state: self.state }
     }
 
+    /// The service.
+    pub fn get_ref(&self) -> &S {
+        &self.service
+    }
+
     /// What the balancer knows of it.
     pub fn state(&self) -> &Arc<InstanceState> {
         &self.state

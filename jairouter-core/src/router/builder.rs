@@ -6,8 +6,9 @@ use tower::Layer;
 
 use super::member::Member;
 use super::{EndpointRouter, Limits, ModelRouter, Router};
+use crate::backend::Backend;
 use crate::balance::{LoadBalance, LoadBalanceLayer, Settings, Strategy};
-use crate::endpoint::ServiceType;
+use crate::endpoint::{Endpoints, ServiceType};
 use crate::fallback::FallbackLayer;
 use crate::rate_limit::{Limiter, RateLimitLayer};
 use crate::waiting_room::{self, Room, WaitingRoom};
@@ -16,12 +17,18 @@ type MakeStrategy = Box<dyn Fn() -> Box<dyn Strategy> + Send>;
 
 /// The instances of one service, by the models they serve, and how they are governed.
 pub struct Group<B, C> {
-    models: BTreeMap<Box<str>, Vec<Member<B, C>>>,
+    models: BTreeMap<Box<str>, Model<B, C>>,
     strategy: MakeStrategy,
     settings: Settings,
     limits: Limits,
     fallback: FallbackLayer,
     waiting_room: waiting_room::Settings,
+}
+
+/// The replicas of a model, and what at least one of them offers.
+struct Model<B, C> {
+    members: Vec<Member<B, C>>,
+    offers: Endpoints,
 }
 
 impl<B, C> Group<B, C> {
@@ -76,12 +83,15 @@ impl<B, C> Group<B, C> {
     /// An instance that serves the model callers call by this name, or a [`Member`]: one with a limit
     /// or a breaker of its own. Several instances of one name are its replicas.
     #[must_use]
-    pub fn instance(
-        mut self,
-        model: impl Into<Box<str>>,
-        instance: impl Into<Member<B, C>>,
-    ) -> Self {
-        self.models.entry(model.into()).or_default().push(instance.into());
+    pub fn instance(mut self, model: impl Into<Box<str>>, instance: impl Into<Member<B, C>>) -> Self
+    where
+        B: Backend,
+    {
+        let member = instance.into();
+        let none = || Model { members: Vec::new(), offers: Endpoints::default() };
+        let model = self.models.entry(model.into()).or_insert_with(none);
+        model.offers = model.offers.or(member.offers());
+        model.members.push(member);
         self
     }
 }
@@ -113,7 +123,7 @@ impl<B, C> Builder<B, C> {
     pub fn build(self) -> Router<B, C> {
         let services = self.groups.into_iter().map(|(service_type, group)| {
             let Group { models, strategy, settings, limits, fallback, waiting_room } = group;
-            let models = models.into_iter().map(|(model, members)| {
+            let models = models.into_iter().map(|(name, Model { members, offers })| {
                 let room = Arc::new(Room::new(waiting_room));
                 let instances = members.into_iter().map(Member::build);
                 let balance = LoadBalance::new(instances, strategy(), settings);
@@ -122,9 +132,9 @@ impl<B, C> Builder<B, C> {
                         state.announce_to(Arc::clone(&room));
                     }
                 }
-                (model, WaitingRoom::new(balance, room))
+                (name, offers, WaitingRoom::new(balance, room))
             });
-            let models = fallback.layer(ModelRouter::new(models));
+            let models = fallback.layer(ModelRouter::offering(models));
             (service_type, RateLimitLayer::new(limits).layer(models))
         });
         Router(EndpointRouter::new(services))

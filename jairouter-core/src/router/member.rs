@@ -2,8 +2,10 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::{Governed, Limits};
+use crate::backend::Backend;
 use crate::balance::Instance;
 use crate::circuit_breaker::{Breaker, CircuitBreaker};
+use crate::endpoint::{Endpoint, Endpoints};
 use crate::rate_limit::{Limiter, RateLimitLayer};
 use crate::upstream::Upstream;
 use tower::Layer;
@@ -34,6 +36,14 @@ impl<B, C> Member<B, C> {
         self.instance.state().guard_by(Arc::clone(&breaker));
         self.breaker = Some(breaker);
         self
+    }
+
+    pub(super) fn offers(&self) -> Endpoints
+    where
+        B: Backend,
+    {
+        let upstream = self.instance.get_ref();
+        Endpoint::ALL.iter().copied().filter(|endpoint| upstream.offers(*endpoint)).collect()
     }
 
     pub(super) fn build(self) -> Instance<Governed<B, C>> {

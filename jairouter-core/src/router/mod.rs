@@ -121,12 +121,8 @@ impl<B, C> Router<B, C> {
         let mut one = |governed: &Governed<B, C>| {
             governed.map(|guarded| guarded.map(|upstream| upstream.map_client(&mut client)))
         };
-        let mut models = |models: &Models<B, C>| {
-            let balanced = models
-                .models()
-                .map(|(name, room)| (name.into(), room.map(|balance| balance.map(&mut one))));
-            ModelRouter::new(balanced.collect::<Vec<_>>())
-        };
+        let mut models =
+            |models: &Models<B, C>| models.map(|room| room.map(|balance| balance.map(&mut one)));
         let services = self.0.services().map(|(service_type, service)| {
             (service_type, service.map(|fallback| fallback.map(&mut models)))
         });
@@ -173,7 +169,31 @@ mod tests {
 
     use super::*;
     use crate::balance::tests_support::request;
+    use crate::endpoint::{Endpoint, Endpoints};
     use crate::error::Kind;
+
+    #[tokio::test]
+    async fn who_does_not_offer_an_endpoint_says_who_does() {
+        let answer = async |_| Ok::<_, Error>(Response::new(Body::empty()));
+        let chat = || Endpoints::from_iter([Endpoint::ChatCompletions]);
+        let model = |name: String, offers| (name.into(), offers, service_fn(answer));
+        let ask = |names: usize, endpoint| {
+            let all = (0..names).map(|nth| model(format!("all-{nth:02}"), Endpoints::ALL));
+            let models = ModelRouter::offering(all.chain([model("m".into(), chat())]));
+            let asked = request();
+            let payload = asked.payload.clone();
+            let asked = InferenceRequest::new(endpoint, asked.headers.clone(), payload).unwrap();
+            models.map(Clone::clone).oneshot(asked)
+        };
+        assert!(ask(1, Endpoint::ChatCompletions).await.is_ok());
+        for (names, told) in
+            [(0, "no other does"), (2, "these do: all-00, all-01"), (12, "all-09 and 2 more")]
+        {
+            let error = ask(names, Endpoint::Messages).await.unwrap_err();
+            assert_eq!((error.kind(), error.param()), (Kind::Unsupported, Some("model")));
+            assert!(error.message().ends_with(told), "{}", error.message());
+        }
+    }
 
     #[tokio::test]
     async fn an_unknown_model_is_404_whatever_else_is_served() {

@@ -6,6 +6,7 @@ use std::task::{Context, Poll};
 use tower::Service;
 
 use super::routed::Routed;
+use crate::endpoint::Endpoints;
 use crate::error::{Error, Kind};
 use crate::request::InferenceRequest;
 
@@ -39,20 +40,62 @@ use crate::request::InferenceRequest;
 ///
 /// # Errors
 ///
-/// [`Kind::NoModel`] for any other name.
+/// [`Kind::NoModel`] for any other name; [`Kind::Unsupported`] for an endpoint that the model is known
+/// not to offer, with the models that do.
 pub struct ModelRouter<S> {
-    models: Arc<HashMap<Box<str>, S>>,
+    models: Arc<HashMap<Box<str>, Entry<S>>>,
 }
+
+struct Entry<S> {
+    service: S,
+    offers: Endpoints,
+}
+
+/// The most models a refusal names.
+const MOST_NAMED: usize = 10;
 
 impl<S> ModelRouter<S> {
     /// Routes to these services; of two of one name the last counts.
     pub fn new(models: impl IntoIterator<Item = (Box<str>, S)>) -> Self {
-        Self { models: Arc::new(models.into_iter().collect()) }
+        Self::offering(models.into_iter().map(|(name, service)| (name, Endpoints::ALL, service)))
+    }
+
+    /// The same where it is known what each offers.
+    pub(super) fn offering(models: impl IntoIterator<Item = (Box<str>, Endpoints, S)>) -> Self {
+        let models = models.into_iter();
+        let models = models.map(|(name, offers, service)| (name, Entry { service, offers }));
+        Self { models: Arc::new(models.collect()) }
     }
 
     /// The models and their services, in no particular order.
     pub fn models(&self) -> impl Iterator<Item = (&str, &S)> {
-        self.models.iter().map(|(name, service)| (&**name, service))
+        self.models.iter().map(|(name, entry)| (&**name, &entry.service))
+    }
+
+    /// The same models with other services.
+    pub(super) fn map<T>(&self, mut service: impl FnMut(&S) -> T) -> ModelRouter<T> {
+        ModelRouter::offering(
+            self.models
+                .iter()
+                .map(|(name, entry)| (name.clone(), entry.offers, service(&entry.service))),
+        )
+    }
+
+    fn unsupported(&self, request: &InferenceRequest) -> Error {
+        let (model, endpoint) = (&request.model, request.endpoint);
+        let offer = self.models.iter().filter(|(_, entry)| entry.offers.contains(endpoint));
+        let mut names: Vec<_> = offer.map(|(name, _)| &**name).collect();
+        names.sort_unstable();
+        let others = match &names[..] {
+            [] => "and no other does".to_owned(),
+            names if names.len() > MOST_NAMED => {
+                let (named, rest) = names.split_at(MOST_NAMED);
+                format!("these do: {} and {} more", named.join(", "), rest.len())
+            }
+            names => format!("these do: {}", names.join(", ")),
+        };
+        let message = format!("the model '{model}' does not offer {endpoint}; {others}");
+        Error::new(Kind::Unsupported, message).with_param("model")
     }
 }
 
@@ -70,7 +113,10 @@ where
 
     fn call(&mut self, request: InferenceRequest) -> Self::Future {
         match self.models.get(&*request.model) {
-            Some(service) => Routed::chosen(service.clone(), request),
+            Some(entry) if !entry.offers.contains(request.endpoint) => {
+                Routed::refused(self.unsupported(&request))
+            }
+            Some(entry) => Routed::chosen(entry.service.clone(), request),
             None => {
                 let message = format!("the model '{}' does not exist", request.model);
                 Routed::refused(Error::new(Kind::NoModel, message).with_param("model"))

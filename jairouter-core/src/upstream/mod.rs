@@ -53,7 +53,7 @@ pub(crate) use exchange::CloseDelimited;
 pub use target::{InvalidTarget, Target};
 pub use timeouts::Timeouts;
 
-use crate::backend::Backend;
+use crate::backend::{Backend, Route};
 use crate::body::Body;
 use crate::endpoint::Endpoint;
 use crate::error::Error;
@@ -106,6 +106,12 @@ impl<B: Backend, C> Upstream<B, C> {
             forward: Box::new([]),
         };
         Self { backend: Arc::new(backend), settings: Arc::new(settings), client }
+    }
+
+    /// Whether the instance can be asked this.
+    pub fn offers(&self, endpoint: Endpoint) -> bool {
+        let has_path = self.settings.path.as_ref().is_some_and(|(asked, _)| *asked == endpoint);
+        has_path || self.backend.path(&Route::new(endpoint, "any", false)).is_some()
     }
 }
 
