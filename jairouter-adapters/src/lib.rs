@@ -13,8 +13,11 @@ pub use jairouter_openai as openai;
 #[cfg(feature = "simulated")]
 pub use jairouter_simulated as simulated;
 
+mod custom;
+
 use std::sync::Arc;
 
+pub use custom::Custom;
 use jairouter_core::Backend;
 
 /// The adapters there are, by the names configuration gives them.
@@ -80,7 +83,8 @@ mod tests {
     #[test]
     fn every_listed_name_is_found_and_is_the_backend_s_own() {
         for name in NAMES {
-            assert_eq!(by_name(name).map(|backend| backend.name()), Some(*name), "{name}");
+            let found = by_name(name).map(|backend| backend.name().to_owned());
+            assert_eq!(found.as_deref(), Some(*name), "{name}");
         }
     }
 
@@ -97,8 +101,8 @@ mod tests {
             ("xinference", &["Xinference", "xInference"]),
         ] {
             for written in all {
-                let found = by_name(written).map(|backend| backend.name());
-                assert_eq!(found, Some(name), "{written}");
+                let found = by_name(written).map(|backend| backend.name().to_owned());
+                assert_eq!(found.as_deref(), Some(name), "{written}");
             }
         }
     }

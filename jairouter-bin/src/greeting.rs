@@ -71,7 +71,10 @@ pub(crate) fn services(config: &Config) -> String {
             let _ = writeln!(
                 text,
                 "    {} → {} ({}, weight {}{out})",
-                instance.name, instance.target, instance.adapter, instance.weight
+                instance.name,
+                instance.target,
+                instance.backend.name(),
+                instance.weight
             );
         }
     }

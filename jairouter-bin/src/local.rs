@@ -1,6 +1,8 @@
 //! The configuration of a program that was given none.
 
-use jairouter_core::ServiceType;
+use std::sync::Arc;
+
+use jairouter_core::{Backend, ServiceType};
 
 use crate::config::{Balance, BalanceKind, Config, Instance, Service};
 use crate::discover::Found;
@@ -21,16 +23,20 @@ pub fn config(found: &[Found]) -> Result<Config, String> {
         let mut service = Service::new(service_type, balance);
         for Found { adapter, base_url, models, .. } in found {
             for model in models {
-                service.instances.push(Instance::new(model, adapter, base_url)?);
+                service.instances.push(Instance::new(model, backend(adapter)?, base_url)?);
             }
         }
         if found.is_empty() {
             let url = format!("simulated://{SIMULATED}");
-            service.instances.push(Instance::new(SIMULATED, SIMULATED, &url)?);
+            service.instances.push(Instance::new(SIMULATED, backend(SIMULATED)?, &url)?);
         }
         config.services.push(service);
     }
     Ok(config)
+}
+
+fn backend(adapter: &str) -> Result<Arc<dyn Backend>, String> {
+    jairouter_adapters::by_name(adapter).ok_or_else(|| format!("no adapter is called '{adapter}'"))
 }
 
 #[cfg(test)]

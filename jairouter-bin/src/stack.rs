@@ -110,8 +110,7 @@ fn member(
     settings: &config::Instance,
     clients: usize,
 ) -> Result<(AnyMember, Option<Watch>), String> {
-    let backend = jairouter_adapters::by_name(&settings.adapter)
-        .ok_or_else(|| format!("no adapter is called '{}'", settings.adapter))?;
+    let backend = Arc::clone(&settings.backend);
     let transport = if settings.target.scheme() == "simulated" {
         let engine = settings.base_url.parse::<Engine>().map_err(|error| error.to_string())?;
         Transport::Simulated(engine)

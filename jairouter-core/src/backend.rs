@@ -4,7 +4,8 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::{HeaderMap, Response};
+use http::header::AUTHORIZATION;
+use http::{HeaderMap, HeaderName, Response};
 
 use crate::body::Body;
 use crate::endpoint::Endpoint;
@@ -61,7 +62,7 @@ impl<'a> Route<'a> {
 /// ```
 pub trait Backend: Send + Sync {
     /// The framework's name, as configuration and metrics spell it.
-    fn name(&self) -> &'static str;
+    fn name(&self) -> &str;
 
     /// Where the framework answers this, below the instance's base URL; `None` if it cannot.
     fn path(&self, route: &Route<'_>) -> Option<Cow<'static, str>>;
@@ -105,6 +106,11 @@ pub trait Backend: Send + Sync {
         HeaderMap::new()
     }
 
+    /// The header an instance's key goes into, and what stands before the key.
+    fn key_header(&self) -> (HeaderName, Cow<'_, str>) {
+        (AUTHORIZATION, "Bearer ".into())
+    }
+
     /// The path that lists the engine's models.
     fn models(&self) -> Cow<'static, str> {
         "/v1/models".into()
@@ -128,7 +134,7 @@ pub trait Backend: Send + Sync {
 macro_rules! forward {
     ($($pointer:ident)*) => {$(
         impl<B: Backend + ?Sized> Backend for $pointer<B> {
-            fn name(&self) -> &'static str {
+            fn name(&self) -> &str {
                 (**self).name()
             }
             fn path(&self, route: &Route<'_>) -> Option<Cow<'static, str>> {
@@ -148,6 +154,9 @@ macro_rules! forward {
             }
             fn headers(&self) -> HeaderMap {
                 (**self).headers()
+            }
+            fn key_header(&self) -> (HeaderName, Cow<'_, str>) {
+                (**self).key_header()
             }
             fn models(&self) -> Cow<'static, str> {
                 (**self).models()

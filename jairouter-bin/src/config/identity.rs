@@ -63,11 +63,12 @@ mod tests {
 
     use super::super::types::{Balance, BalanceKind};
     use super::*;
+    use crate::config::adapters::Adapter;
 
     fn service(kind: ServiceType, instances: &[(&str, &str, &str)]) -> Service {
         let mut service = Service::new(kind, Balance::new(BalanceKind::Random));
         for (name, url, id) in instances {
-            let mut instance = Instance::new(name, "normal", url).unwrap();
+            let mut instance = Instance::new(name, Adapter::default().backend, url).unwrap();
             instance.id = (*id).to_owned();
             service.instances.push(instance);
         }

@@ -1,5 +1,6 @@
 //! `instances`.
 
+use std::borrow::Cow;
 use std::collections::HashSet;
 use std::num::NonZeroU16;
 
@@ -8,6 +9,7 @@ use jairouter_adapters::simulated::Engine;
 use jairouter_core::upstream::{InvalidTarget, Target};
 use jairouter_core::{Backend, Endpoint, Route, ServiceType};
 
+use super::adapters::Adapter;
 use super::identity::identity;
 use super::model::Level;
 use super::reader::Field;
@@ -72,37 +74,49 @@ fn instance(field: &Field<'_>, service: ServiceType, level: &Level) -> Option<In
     let active =
         status.and_then(|field| field.one_of("status", &[("active", true), ("inactive", false)]));
     let id = map.take("instance-id").and_then(|field| field.parse(instance_id));
-    let headers = map.take("headers").map(|field| headers(&field)).unwrap_or_default();
+    let mut headers = map.take("headers").map(|field| headers(&field)).unwrap_or_default();
+    let key = map.take("api-key").and_then(|field| {
+        // No message repeats it.
+        field.parse(|text| secret(text).map(|_| text.to_owned()))
+    });
+    // One that the environment leaves empty is none.
+    let key = key.filter(|key| !key.is_empty());
     let mut forward_authorization = false;
     set(&mut map, "forward-authorization", &mut forward_authorization, flag);
     map.finish();
 
-    let mut instance = Instance::new(&name?, &level.adapter, &target?.1).ok()?;
-    instance.id = id.unwrap_or_default();
+    let Adapter { mut backend, models } = level.adapter;
     // An engine with a language of its own that is asked at a path of OpenAI's is to be asked in
     // OpenAI's words: several of the field speak both.
     let is_openai_path = path_of.as_ref().is_some_and(|(_, path)| path.starts_with("/v1/"));
-    if is_openai_path && instance.adapter == "ollama" {
-        instance.adapter = "normal".into();
+    if is_openai_path && backend.name() == "ollama" {
+        backend = Adapter::default().backend;
     }
+    let mut instance = Instance::new(&name?, backend, &target?.1).ok()?;
+    instance.id = id.unwrap_or_default();
+    let (backend, adapter) = (&*instance.backend, instance.backend.name());
     let is_simulated = instance.target.scheme() == "simulated";
-    let speaks_openai = !matches!(&*instance.adapter, "ollama");
     if let Some(field) = &base_url {
-        if is_simulated && !speaks_openai {
-            let adapter = &instance.adapter;
+        if is_simulated && !speaks_openai(backend, service) {
             field.error(format!("the simulated engine does not speak the language of '{adapter}'"));
-        } else if instance.adapter == "simulated" && !is_simulated {
+        } else if adapter == "simulated" && !is_simulated {
             field.error("the adapter 'simulated' is for base URLs that begin with simulated://");
         }
     }
-    if path_of.is_none() && !offers(&instance.adapter, service) {
-        let adapter = &instance.adapter;
+    if path_of.is_none() && paths(backend, service).next().is_none() {
         field.error(format!(
             "the framework of '{adapter}' offers nothing of the service '{service}'"
         ));
     }
+    let own = models.get(&instance.name).cloned();
+    if let Some(key) = key {
+        let (name, before) = backend.key_header();
+        if let Ok(value) = secret(&format!("{before}{key}")) {
+            headers.insert(name, value);
+        }
+    }
     instance.path = path_of;
-    instance.model = model;
+    instance.model = model.or(own);
     instance.weight = weight;
     instance.active = active.unwrap_or(true);
     instance.headers = headers;
@@ -118,14 +132,19 @@ fn instance(field: &Field<'_>, service: ServiceType, level: &Level) -> Option<In
     Some(instance)
 }
 
-/// Whether the framework of this adapter answers anything of this service.
-fn offers(adapter: &str, service: ServiceType) -> bool {
-    jairouter_adapters::by_name(adapter).is_none_or(|backend| {
-        let endpoints = Endpoint::ALL.iter().filter(|endpoint| endpoint.service_type() == service);
-        endpoints
-            .copied()
-            .any(|endpoint| backend.path(&Route::new(endpoint, "any", false)).is_some())
-    })
+/// What the framework answers of this service, and where.
+fn paths(
+    backend: &dyn Backend,
+    service: ServiceType,
+) -> impl Iterator<Item = (Endpoint, Cow<'static, str>)> {
+    let endpoints = Endpoint::ALL.iter().filter(move |endpoint| endpoint.service_type() == service);
+    let route = |endpoint| Route::new(endpoint, "any", false);
+    endpoints.filter_map(move |endpoint| Some((*endpoint, backend.path(&route(*endpoint))?)))
+}
+
+/// Whether it does so in OpenAI's words, at OpenAI's paths.
+fn speaks_openai(backend: &dyn Backend, service: ServiceType) -> bool {
+    paths(backend, service).any(|(endpoint, path)| path == endpoint.path())
 }
 
 /// The endpoint whose path an instance's `path` replaces.

@@ -16,6 +16,7 @@
 //! assert!(errors[0].to_string().starts_with("6:"), "the line is named");
 //! ```
 
+mod adapters;
 mod env;
 mod governed;
 mod identity;

@@ -1,12 +1,12 @@
 //! `model`: the services, what they inherit, and how they are balanced.
 
 use std::collections::HashSet;
-use std::sync::Arc;
 use std::time::Duration;
 
 use jairouter_core::balance::{HashAlgorithm, RetryOn};
 use jairouter_core::upstream::Timeouts;
 
+use super::adapters::{self, Adapter, Adapters};
 use super::governed::{
     CircuitBreaker, Concurrency, Fallback, HealthCheck, Queue, RateLimit, Scope,
 };
@@ -14,7 +14,6 @@ use super::identity;
 use super::instance::instances;
 use super::map::Map;
 use super::mentions::{self, Mention};
-use super::names::fold;
 use super::reader::Field;
 use super::sections;
 use super::server::set;
@@ -22,9 +21,9 @@ use super::types::{Balance, BalanceKind, Instance, Retry, Service, Tell};
 use super::value::{self, flag, whole};
 
 /// What each level may say and the one below it inherits.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub(super) struct Level {
-    pub(super) adapter: String,
+    pub(super) adapter: Adapter,
     pub(super) timeouts: Timeouts,
     pub(super) connect_timeout: Duration,
     pub(super) max_concurrency: Option<u32>,
@@ -41,14 +40,13 @@ pub(super) struct Level {
     retry: Retry,
     fallback: Option<Fallback>,
     tell: Tell,
-    /// The names of `adapter-definitions`, folded.
-    definitions: Arc<[String]>,
+    adapters: Adapters,
 }
 
 impl Default for Level {
     fn default() -> Self {
         Self {
-            adapter: "normal".into(),
+            adapter: Adapter::default(),
             timeouts: Timeouts::default(),
             connect_timeout: Duration::from_secs(2),
             max_concurrency: None,
@@ -63,7 +61,7 @@ impl Default for Level {
             retry: Retry::default(),
             fallback: None,
             tell: Tell::default(),
-            definitions: Arc::default(),
+            adapters: Adapters::default(),
         }
     }
 }
@@ -71,15 +69,10 @@ impl Default for Level {
 impl Level {
     /// Reads what every level may say.
     pub(super) fn read(&mut self, map: &mut Map<'_>) {
-        if let Some(field) = map.take("adapter") {
-            let defined = |text: &str| self.definitions.contains(&fold(text));
-            let name = field.parse(|text| match defined(text) {
-                true => Err(format!("'{text}' is of adapter-definitions: not supported yet")),
-                false => sections::adapter(text),
-            });
-            if let Some(name) = name {
-                self.adapter = name;
-            }
+        if let Some(field) = map.take("adapter")
+            && let Some(adapter) = field.parse(|text| self.adapters.find(text))
+        {
+            self.adapter = adapter;
         }
         if let Some(field) = map.take("timeouts") {
             self.timeouts(&field);
@@ -183,7 +176,7 @@ pub(super) fn services(field: &Field<'_>) -> Vec<Service> {
     let Some(mut map) = field.map() else { return Vec::new() };
     let mut global = Level::default();
     if let Some(field) = map.take("adapter-definitions") {
-        global.definitions = sections::adapter_definitions(&field).into();
+        global.adapters = adapters::definitions(&field);
     }
     let mentions = global.read_wide(&mut map);
     let services = match map.take("services") {

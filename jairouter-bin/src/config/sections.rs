@@ -9,7 +9,7 @@ use super::governed::{
 };
 use super::map::Map;
 use super::mentions::Mention;
-use super::names::{fold, unknown};
+use super::names::unknown;
 use super::reader::Field;
 use super::server::{put, set};
 use super::value::{self, flag, positive, size, whole};
@@ -229,52 +229,6 @@ pub(super) fn health_check(field: &Field<'_>, check: &mut HealthCheck) {
     map.finish();
 }
 
-/// Frameworks by configuration. Returns their names, which are refused where they are used.
-pub(super) fn adapter_definitions(field: &Field<'_>) -> Vec<String> {
-    let definitions = field.named().unwrap_or_default();
-    let names: Vec<String> = definitions.iter().map(|(name, _)| fold(name)).collect();
-    for (name, definition) in definitions {
-        if jairouter_adapters::by_name(name).is_some() {
-            definition.error_at_key(format!("the adapter '{name}' is there already"));
-        }
-        let Some(mut map) = definition.map() else { continue };
-        let types = ["openai-compatible", "ollama-compatible", "extend"];
-        if let Some(field) = map.take("type") {
-            field.one_of("type", &types.map(|name| (name, ())));
-        }
-        check(&mut map, "parent", |text| match names.contains(&fold(text)) {
-            true => Ok(()),
-            false => adapter(text).map(drop),
-        });
-        if let Some(field) = map.take("capabilities") {
-            for capability in field.list().unwrap_or_default() {
-                capability.parse(service_type);
-            }
-        }
-        if let Some(field) = map.take("auth")
-            && let Some(mut map) = field.map()
-        {
-            check(&mut map, "header-name", |text| super::instance::name(text).map(drop));
-            check(&mut map, "header-prefix", |text| super::instance::secret(text).map(drop));
-            map.finish();
-        }
-        if let Some(field) = map.take("additional-headers") {
-            super::instance::headers(&field);
-        }
-        map.finish();
-        definition.inactive("adapters by configuration cannot be used yet");
-    }
-    names
-}
-
-/// The adapter's own name, however it is written.
-pub(super) fn adapter(text: &str) -> Result<String, String> {
-    match jairouter_adapters::by_name(text) {
-        Some(backend) => Ok(backend.name().to_owned()),
-        None => Err(unknown("adapter", text, jairouter_adapters::NAMES)),
-    }
-}
-
 /// A service type, by any of its names.
 pub(super) fn service_type(text: &str) -> Result<ServiceType, String> {
     let names = ServiceType::ALL.map(ServiceType::as_str);
@@ -303,12 +257,6 @@ fn choose<T: Copy>(
 ) {
     if let Some(chosen) = map.take(key).and_then(|field| field.one_of(what, choices)) {
         *value = chosen;
-    }
-}
-
-fn check(map: &mut Map<'_>, key: &'static str, check: impl FnOnce(&str) -> Result<(), String>) {
-    if let Some(field) = map.take(key) {
-        field.parse(check);
     }
 }
 

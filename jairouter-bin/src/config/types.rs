@@ -1,13 +1,14 @@
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr};
 use std::num::{NonZeroU16, NonZeroUsize};
+use std::sync::Arc;
 use std::time::Duration;
 
 use http::HeaderMap;
 use ipnet::IpNet;
 use jairouter_core::balance::{HashAlgorithm, RetryOn};
 use jairouter_core::upstream::{Target, Timeouts};
-use jairouter_core::{Endpoint, ServiceType};
+use jairouter_core::{Backend, Endpoint, ServiceType};
 
 use super::governed::{CircuitBreaker, Concurrency, Fallback, HealthCheck, Queue, RateLimit};
 use super::identity;
@@ -272,8 +273,8 @@ pub struct Instance {
     pub name: String,
     /// What the instance is called in logs and to callers.
     pub id: String,
-    /// The adapter's name, one of [`jairouter_adapters::NAMES`].
-    pub adapter: String,
+    /// How it is spoken to.
+    pub backend: Arc<dyn Backend>,
     /// Where it is, as it was written.
     pub base_url: String,
     /// Where it is.
@@ -310,12 +311,12 @@ impl Instance {
     /// # Errors
     ///
     /// If the URL is none, as text.
-    pub fn new(name: &str, adapter: &str, base_url: &str) -> Result<Self, String> {
+    pub fn new(name: &str, backend: Arc<dyn Backend>, base_url: &str) -> Result<Self, String> {
         let target: Target = base_url.parse().map_err(|error| format!("{base_url}: {error}"))?;
         Ok(Self {
             name: name.to_owned(),
             id: identity::plain(name, target.authority().as_str()),
-            adapter: adapter.to_owned(),
+            backend,
             base_url: base_url.to_owned(),
             target,
             path: None,
@@ -340,7 +341,7 @@ impl fmt::Debug for Instance {
         f.debug_struct("Instance")
             .field("name", &self.name)
             .field("id", &self.id)
-            .field("adapter", &self.adapter)
+            .field("adapter", &self.backend.name())
             .field("target", &self.target)
             .field("headers", &self.headers.keys())
             .finish_non_exhaustive()

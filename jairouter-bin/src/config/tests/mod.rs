@@ -1,4 +1,6 @@
-use std::collections::HashSet;
+mod adapters;
+mod documented;
+
 use std::time::Duration;
 
 use jairouter_core::balance::RetryOn;
@@ -7,7 +9,7 @@ use jairouter_core::circuit_breaker;
 use super::*;
 
 /// The configuration of the original project's own article, as it stands there.
-const ARTICLE: &str = include_str!("../../tests/article.yaml");
+const ARTICLE: &str = include_str!("../../../tests/article.yaml");
 
 fn env(name: &str) -> Option<String> {
     match name {
@@ -42,7 +44,7 @@ fn the_article_s_file_loads_unchanged_and_all_of_it_acts() {
     let chat = &config.services[0];
     assert_eq!(chat.balance.kind, BalanceKind::LeastConnections);
     let instance = &chat.instances[0];
-    assert_eq!((&*instance.name, &*instance.adapter), ("qwen3:1.7B", "gpustack"));
+    assert_eq!((&*instance.name, instance.backend.name()), ("qwen3:1.7B", "gpustack"));
     assert_eq!(instance.target.to_string(), "http://172.16.30.6:9090");
     assert_eq!(instance.path.as_ref().unwrap().1, "/v1/chat/completions");
     let numbers = |limit: &RateLimit| (limit.capacity, limit.rate, limit.scope, limit.per_client);
@@ -144,7 +146,17 @@ fn each_mistake_is_named_with_its_line() {
         ("  load-balance: { virtual-nodes: 0 }\n", "", "7:", "virtual-nodes"),
         ("  adapter-definitions: { x: { type: y } }\n", "", "7:", "extend"),
         ("  adapter-definitions: { vllm: {} }\n", "", "7:", "there already"),
-        ("  adapter: x\n  adapter-definitions: { x: {} }\n", "", "7:", "not supported yet"),
+        ("  adapter-definitions: { x: { type: extend } }\n", "", "7:", "needs a 'parent'"),
+        ("  adapter-definitions: { x: { parent: vllm } }\n", "", "7:", "for the type 'extend'"),
+        ("  adapter-definitions: { x: { type: extend, parent: vlm } }\n", "", "7:", "'vllm'"),
+        ("  adapter-definitions: { x: { type: extend, parent: X } }\n", "", "7:", "extends itself"),
+        (
+            "  adapter-definitions: { x: { paths: { chat/completion: /c } } }\n",
+            "",
+            "7:",
+            "chat/completions",
+        ),
+        ("  adapter-definitions: { x: { paths: { embeddings: c } } }\n", "", "7:", "not a path"),
         // At the top, where line 1 is.
         ("", "server: { port: 65536 }\n", "1:", "65535"),
         ("", "server: { address: here }\n", "1:", "IP address"),
@@ -289,7 +301,7 @@ model:
     assert_eq!(embedding.balance.virtual_nodes, 7);
     assert_eq!((chat.retry.max_attempts, chat.retry.budget_percent), (5, 50));
     let (first, second) = (&chat.instances[0], &chat.instances[1]);
-    assert_eq!((&*first.adapter, &*second.adapter), ("ollama", "sglang"));
+    assert_eq!((first.backend.name(), second.backend.name()), ("ollama", "sglang"));
     let seconds = |instance: &Instance| {
         let timeouts = instance.timeouts;
         [instance.connect_timeout, timeouts.first_token, timeouts.idle, timeouts.total]
@@ -297,7 +309,7 @@ model:
     };
     assert_eq!((seconds(first), seconds(second)), ([1, 20, 30, 4], [1, 20, 3, 4]));
     assert_eq!((first.max_concurrency, second.max_concurrency), (Some(8), None));
-    assert_eq!(&*embedding.instances[0].adapter, "vllm");
+    assert_eq!(embedding.instances[0].backend.name(), "vllm");
     assert!(!embedding.instances[0].active);
     assert_ne!(first.id, embedding.instances[0].id, "an id is one of a kind");
 }
@@ -386,68 +398,16 @@ fn a_fallback_s_models_are_of_its_service_or_of_any_if_it_is_for_all() {
 }
 
 #[test]
-fn a_framework_that_offers_nothing_of_a_service_is_no_instance_of_it() {
-    let file = |service: &str, adapter: &str| {
-        format!(
-            "model:\n  services:\n    {service}:\n      instances:\n        - {{ name: a, base-url: \
-             'http://h:1', adapter: {adapter} }}\n"
-        )
-    };
-    good(&file("tts", "normal"));
-    good(&file("stt", "vllm"));
-    good(&file("tts", "vllm, path: /mine"));
-    for (service, adapter) in [("tts", "vllm"), ("rerank", "ollama"), ("moderation", "llamacpp")] {
-        let wrong = errors(&file(service, adapter));
-        assert!(wrong.len() == 1 && wrong[0].contains("offers nothing"), "{wrong:?}");
-        assert!(wrong[0].starts_with("5:"), "{wrong:?}");
-    }
-}
-
-#[test]
-fn what_could_never_act_is_told() {
-    let file = |all: &str, chat: &str, own: &str| {
-        format!(
-            "model:\n  {all}\n  services:\n    chat:\n      {chat}\n      instances:\n        - {{ name: \
-             a, base-url: 'http://h:1'{own} }}\n"
-        )
-    };
-    let alone = "fallback: { enabled: true, strategy: model, models: [a] }";
-    let itself = "fallback: { enabled: true, per-model: { a: [a] } }";
-    let queue = "concurrency: { queue: 5 }";
-    for (all, chat, line) in [
-        (alone, "", "2:"),
-        ("", alone, "5:"),
-        ("", itself, "5:"),
-        (queue, "", "3:"),
-        ("", queue, "4:"),
-        ("concurrency: { limit: 5, queue: 5 }", "concurrency: { limit: unlimited }", "3:"),
-    ] {
-        let wrong = errors(&file(all, chat, ""));
-        assert!(wrong.len() == 1 && wrong[0].starts_with(line), "{all}{chat}: {wrong:?}");
-    }
-    let limit = ", concurrency: { limit: 1 }";
-    good(&file(queue, "", limit));
-    good(&file("", queue, limit));
-    good(&file(queue, "concurrency: { queue: 0, limit: 4 }", ""));
-    good(&file(&alone.replace("true", "false"), "", ""));
-    good(&file(&alone.replace("models", "on-missing-model: true, models"), "", ""));
-    good(&file("", "fallback: { enabled: true, models: [], per-model: { a: [] } }", ""));
-    let kept = "fallback: { enabled: true, cache-size: 5, cacheTtl: 300000 }";
-    let config = good(&file(kept, "", ""));
-    let noted: Vec<_> = config.inactive.iter().map(|noted| &*noted.path).collect();
-    assert_eq!(noted, ["model.fallback.cache-size"], "once");
-    let unlimited = "rate-limit: { enabled: true, tokens-per-minute: unlimited }";
-    assert_eq!(good(&file(unlimited, "", "")).services[0].rate_limits[0].tokens_per_minute, None);
-}
-
-#[test]
 fn what_is_not_said_is_the_documented_default() {
     let config = good(&with("", ""));
     let server = &config.server;
     assert_eq!((server.address.to_string(), server.port), ("127.0.0.1".into(), 8080));
     assert_eq!(server.drain_timeout, Duration::from_secs(30));
     let instance = &config.services[0].instances[0];
-    assert_eq!((&*instance.adapter, instance.weight.get(), instance.active), ("normal", 1, true));
+    assert_eq!(
+        (instance.backend.name(), instance.weight.get(), instance.active),
+        ("normal", 1, true)
+    );
     assert_eq!(config.services[0].balance, Balance::new(BalanceKind::Random));
     assert!(config.inactive.is_empty());
 }
@@ -464,7 +424,7 @@ fn a_section_of_spring_s_own_is_noted_and_does_nothing() {
 #[test]
 fn an_engine_asked_at_a_path_of_openai_s_is_asked_in_openai_s_words() {
     let lines = "          adapter: ollama\n          path: /v1/chat/completions\n";
-    assert_eq!(good(&with(lines, "")).services[0].instances[0].adapter, "normal");
+    assert_eq!(good(&with(lines, "")).services[0].instances[0].backend.name(), "normal");
 }
 
 proptest::proptest! {
@@ -480,46 +440,4 @@ proptest::proptest! {
         text.insert_str(at, &with);
         let _ = load(&text, &env);
     }
-}
-
-/// The YAML of docs/configuration.md, block by block, each made a whole file of.
-fn examples() -> Vec<String> {
-    let doc = include_str!("../../../docs/configuration.md");
-    let blocks = doc.split("```yaml\n").skip(1).map(|rest| rest.split("```").next().unwrap());
-    let whole = |block: &str| {
-        if block.starts_with("server:") {
-            return if block.contains("\nmodel:") { block.to_owned() } else { with("", block) };
-        }
-        let lines = format!("  {}\n", block.trim_end().replace('\n', "\n  "));
-        let services = if block.starts_with("services:") { "" } else { SERVICES };
-        format!("model:\n{lines}{services}")
-    };
-    blocks.map(whole).collect()
-}
-
-const SERVICES: &str = "  services:
-    chat:
-      instances:
-        - { name: \"qwen3:30b\", base-url: \"http://h:1\" }
-        - { name: \"qwen3:1.7b\", base-url: \"http://h:2\" }
-        - { name: \"qwen3:0.6b\", base-url: \"http://h:3\" }
-";
-
-#[test]
-fn every_key_has_an_example_in_the_documentation_and_every_example_loads() {
-    map::recorded();
-    for example in examples() {
-        let loaded = load(&example, &env);
-        assert!(loaded.is_ok(), "{example}\n{:?}", loaded.unwrap_err());
-    }
-    let asked = map::recorded();
-    let shown: HashSet<_> =
-        asked.iter().filter(|asked| asked.2).map(|(of, key, _)| (of, key)).collect();
-    // What is checked and does not act.
-    let inactive = ["management", "adapter-definitions", "key"];
-    let bare: Vec<_> = asked
-        .iter()
-        .filter(|(of, key, _)| !shown.contains(&(of, key)) && !inactive.contains(key))
-        .collect();
-    assert!(asked.len() > 80 && bare.is_empty(), "{}: {bare:?}", asked.len());
 }

@@ -1,0 +1,47 @@
+//! Every key is documented, and every example loads.
+
+use std::collections::HashSet;
+
+use super::*;
+
+/// The YAML of docs/configuration.md, block by block, each made a whole file of.
+fn examples() -> Vec<String> {
+    let doc = include_str!("../../../../docs/configuration.md");
+    let blocks = doc.split("```yaml\n").skip(1).map(|rest| rest.split("```").next().unwrap());
+    let whole = |block: &str| {
+        if block.starts_with("server:") {
+            return if block.contains("\nmodel:") { block.to_owned() } else { with("", block) };
+        }
+        let lines = format!("  {}\n", block.trim_end().replace('\n', "\n  "));
+        let services = if block.starts_with("services:") { "" } else { SERVICES };
+        format!("model:\n{lines}{services}")
+    };
+    blocks.map(whole).collect()
+}
+
+const SERVICES: &str = "  services:
+    chat:
+      instances:
+        - { name: \"qwen3:30b\", base-url: \"http://h:1\" }
+        - { name: \"qwen3:1.7b\", base-url: \"http://h:2\" }
+        - { name: \"qwen3:0.6b\", base-url: \"http://h:3\" }
+";
+
+#[test]
+fn every_key_has_an_example_in_the_documentation_and_every_example_loads() {
+    map::recorded();
+    for example in examples() {
+        let loaded = load(&example, &env);
+        assert!(loaded.is_ok(), "{example}\n{:?}", loaded.unwrap_err());
+    }
+    let asked = map::recorded();
+    let shown: HashSet<_> =
+        asked.iter().filter(|asked| asked.2).map(|(of, key, _)| (of, key)).collect();
+    // What is checked and does not act.
+    let inactive = ["management", "key"];
+    let bare: Vec<_> = asked
+        .iter()
+        .filter(|(of, key, _)| !shown.contains(&(of, key)) && !inactive.contains(key))
+        .collect();
+    assert!(asked.len() > 80 && bare.is_empty(), "{}: {bare:?}", asked.len());
+}
