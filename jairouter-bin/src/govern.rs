@@ -38,6 +38,15 @@ pub(crate) fn clients(config: &Config) -> usize {
     1 << each.clamp(1, MOST_CLIENTS).ilog2()
 }
 
+/// Whether any limit goes by tokens, so that streams have to say what they use.
+pub(crate) fn counts_tokens(config: &Config) -> bool {
+    config.services.iter().any(|service| {
+        let of_instances = service.instances.iter().flat_map(|one| &one.rate_limits);
+        let mut limits = service.rate_limits.iter().chain(of_instances);
+        limits.any(|limit| limit.tokens_per_minute.is_some())
+    })
+}
+
 /// The limits of a service beside those of its models, each of which tells so many clients apart.
 pub(crate) fn of_service(service: &Service, clients: usize) -> Limits {
     let name = service.service_type;

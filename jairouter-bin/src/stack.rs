@@ -10,6 +10,7 @@ use jairouter_core::balance::{
 use jairouter_core::client::HttpClient;
 use jairouter_core::observe::{Exchange, ObserveLayer, Observed};
 use jairouter_core::router::{Group, Member};
+use jairouter_core::usage::{StreamUsage, StreamUsageLayer};
 use jairouter_core::{Backend, Gateway, Router, Upstream};
 use tower::Layer;
 
@@ -26,7 +27,7 @@ pub type AnyRouter = Router<Arc<dyn Backend>, Transport>;
 type AnyMember = Member<Arc<dyn Backend>, Transport>;
 
 /// What answers on one core.
-pub type App = Gateway<Observed<fn(&Exchange), AnyRouter>>;
+pub type App = Gateway<Observed<fn(&Exchange), StreamUsage<AnyRouter>>>;
 
 /// Retries that are always allowed at a time, however little is in flight.
 const RETRY_FLOOR: u32 = 2;
@@ -64,7 +65,8 @@ pub fn router(config: &Config) -> Result<(AnyRouter, Vec<Watch>), String> {
 pub fn gateway(router: AnyRouter, config: &Config) -> App {
     let mut models: Vec<Box<str>> = router.models().map(|(_, model)| model.into()).collect();
     models.sort_unstable();
-    let observed = ObserveLayer::new(log::access as fn(&Exchange)).layer(router);
+    let counted = StreamUsageLayer::new(govern::counts_tokens(config)).layer(router);
+    let observed = ObserveLayer::new(log::access as fn(&Exchange)).layer(counted);
     Gateway::new(observed)
         .with_models(models)
         .with_max_body(config.server.max_request_body)
@@ -75,8 +77,8 @@ pub fn gateway(router: AnyRouter, config: &Config) -> App {
 /// The same gateway over connections that belong to another core.
 pub fn sibling(app: &App) -> App {
     app.map(|observed| {
-        let router = observed.get_ref().map_clients(Transport::sibling);
-        ObserveLayer::new(log::access as fn(&Exchange)).layer(router)
+        let counted = observed.get_ref().map(|router| router.map_clients(Transport::sibling));
+        ObserveLayer::new(log::access as fn(&Exchange)).layer(counted)
     })
 }
 

@@ -107,6 +107,7 @@ pub mod router;
 mod sync;
 pub mod translate;
 pub mod upstream;
+pub mod usage;
 pub mod waiting_room;
 
 pub use backend::{Backend, Route};

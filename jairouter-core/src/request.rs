@@ -117,16 +117,26 @@ impl InferenceRequest {
         }
         let json = !self.endpoint.is_multipart();
         let written = if json { quoted(model) } else { model.to_owned() };
-        let mut payload =
-            BytesMut::with_capacity(self.payload.len() - self.span.len() + written.len());
-        payload.extend_from_slice(&self.payload[..self.span.start]);
-        payload.extend_from_slice(written.as_bytes());
-        payload.extend_from_slice(&self.payload[self.span.end..]);
-        let span = self.span.start..self.span.start + written.len();
+        let renamed = self.spliced(self.span.clone(), written.as_bytes());
+        renamed.edit(|parts| {
+            parts.model = Model(Bytes::copy_from_slice(model.as_bytes()));
+            parts.span = parts.span.start..parts.span.start + written.len();
+        })
+    }
+
+    /// The same request with this in the place of those bytes of its payload, which are none of the
+    /// model's name, or all of it.
+    pub(crate) fn spliced(&self, at: Range<usize>, written: &[u8]) -> Self {
+        let mut payload = BytesMut::with_capacity(self.payload.len() - at.len() + written.len());
+        payload.extend_from_slice(&self.payload[..at.start]);
+        payload.extend_from_slice(written);
+        payload.extend_from_slice(&self.payload[at.end..]);
         let mut parts = Parts::clone(&self.0);
-        parts.model = Model(Bytes::copy_from_slice(model.as_bytes()));
         parts.payload = payload.freeze();
-        parts.span = span;
+        if at.end <= parts.span.start {
+            let moved = |offset: usize| offset - at.len() + written.len();
+            parts.span = moved(parts.span.start)..moved(parts.span.end);
+        }
         Self(Arc::new(parts))
     }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use jairouter_tests::client::{Answer, RawClient, ask};
+use jairouter_tests::client::{Answer, RawClient, ask, post};
 use jairouter_tests::gateway::{Gateway, model};
 use jairouter_tests::upstream::Step::{Chunk, LastChunk, Stall};
 use jairouter_tests::upstream::{Step, Upstream, closed_port, event_stream, json};
@@ -173,6 +173,29 @@ async fn however_many_instances_tell_clients_apart_the_memory_for_it_is_bounded(
 }
 
 #[tokio::test]
+async fn a_stream_s_tokens_are_asked_for_and_not_shown_to_a_caller_who_did_not_ask() {
+    let chunk = "data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"Hi\"},\"finish_reason\":\"stop\"}]}\n\n";
+    let usage = "data: {\"choices\":[],\"usage\":{\"total_tokens\":900}}\n\n";
+    let upstream = Upstream::serving(move |_, asked| {
+        let told = if asked.contains(r#""include_usage":true"#) { usage } else { "" };
+        let text = format!("{chunk}{told}data: [DONE]\n\n");
+        vec![event_stream(), Chunk(text.into()), LastChunk]
+    })
+    .await;
+    let lines =
+        "  rate-limit: { enabled: true, capacity: 1000, rate: 1000, tokens-per-minute: 1000 }\n";
+    let gateway = Gateway::start_with("", &model(lines, &[upstream.url()]));
+    let stream = || ask(gateway.address(), post(CHAT, &chat("m", true)));
+    let answer = stream().await;
+    assert_eq!((answer.status, answer.text()), (200, format!("{chunk}data: [DONE]\n\n")));
+    assert_eq!(stream().await.status, 429, "the engine has told what it took");
+    let gateway = Gateway::start(&[upstream.url()]);
+    ask(gateway.address(), post(CHAT, &chat("m", true))).await;
+    let asked = upstream.requests().pop().unwrap();
+    assert!(!asked.contains("stream_options"), "nobody counts");
+}
+
+#[tokio::test]
 async fn tokens_are_counted_by_what_the_engine_says() {
     let upstream = instance().await;
     let limit =
@@ -215,8 +238,7 @@ async fn concurrency_is_counted_to_the_end_of_the_answer_for_models_and_clients(
             held.push(client);
             until("it streams", || upstream.requests().len() == number).await;
         }
-        let answer =
-            ask(gateway.address(), jairouter_tests::client::post(CHAT, &chat("m", true))).await;
+        let answer = ask(gateway.address(), post(CHAT, &chat("m", true))).await;
         assert_eq!((answer.status, answer.code().as_str()), (429, "rate_limit_exceeded"));
         assert_eq!(from(&gateway, "10.0.0.9", "m").await.status, others, "{limit}");
         drop(held);

@@ -1,0 +1,97 @@
+use std::sync::{Arc, Mutex};
+
+use futures::stream;
+use http::HeaderMap;
+use http_body_util::{BodyExt, StreamBody};
+use serde_json::{Value, json};
+use tower::{ServiceExt, service_fn};
+
+use super::*;
+use crate::body::Body;
+use crate::endpoint::Endpoint;
+
+/// What the engine is asked, and the caller gets, in these frames.
+async fn exchange(
+    endpoint: Endpoint,
+    payload: &str,
+    frames: &[&'static str],
+) -> (String, Vec<String>) {
+    let seen = Arc::new(Mutex::new(Bytes::new()));
+    let (asked, told) = (Arc::clone(&seen), frames.to_vec());
+    let engine = service_fn(move |request: InferenceRequest| {
+        *asked.lock().unwrap() = request.payload.clone();
+        assert_eq!(request.with_model("x").with_model("m").payload, request.payload);
+        let frames: Vec<_> =
+            told.iter().map(|frame| Ok::<_, Error>(Frame::data(Bytes::from(*frame)))).collect();
+        let body = Body::new(StreamBody::new(stream::iter(frames)));
+        async move { Ok::<_, Error>(Response::new(body)) }
+    });
+    let payload = Bytes::copy_from_slice(payload.as_bytes());
+    let request = InferenceRequest::new(endpoint, HeaderMap::new(), payload).unwrap();
+    let answer = StreamUsageLayer::new(true).layer(engine).oneshot(request).await.unwrap();
+    let mut body = answer.into_body();
+    let mut got = Vec::new();
+    while let Some(frame) = body.frame().await {
+        let data = frame.unwrap().into_data().unwrap();
+        got.push(String::from_utf8(data.to_vec()).unwrap());
+    }
+    let seen = String::from_utf8(seen.lock().unwrap().to_vec()).unwrap();
+    (seen, got)
+}
+
+#[tokio::test]
+async fn a_stream_is_asked_for_its_usage_by_one_field_and_no_other_byte_changes() {
+    for (payload, asked) in [
+        (
+            r#" { "model":"m", "stream":true, "seed":18446744073709551616}"#,
+            r#" {"stream_options":{"include_usage":true}, "model":"m", "stream":true, "seed":18446744073709551616}"#,
+        ),
+        (
+            r#"{"stream":true,"stream_options": null ,"model":"m"}"#,
+            r#"{"stream":true,"stream_options": {"include_usage":true} ,"model":"m"}"#,
+        ),
+        (
+            r#"{"stream_options":{"include_usage":false,"x":1},"model":"m","stream":true}"#,
+            r#"{"stream_options":{"include_usage":true,"x":1},"model":"m","stream":true}"#,
+        ),
+    ] {
+        for endpoint in [Endpoint::ChatCompletions, Endpoint::Completions] {
+            let (seen, _) = exchange(endpoint, payload, &[]).await;
+            assert_eq!(seen, asked);
+            let value: Value = serde_json::from_str(&seen).unwrap();
+            assert_eq!(value["stream_options"]["include_usage"], json!(true));
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_is_asked_already_or_cannot_be_passes_in_both_directions() {
+    let usage = "data: {\"choices\":[],\"usage\":{\"prompt_tokens\":1}}\n\n";
+    for (endpoint, payload) in [
+        (
+            Endpoint::ChatCompletions,
+            r#"{"model":"m","stream":true,"stream_options":{"include_usage":true}}"#,
+        ),
+        (Endpoint::ChatCompletions, r#"{"model":"m","stream":true,"stream_options":7}"#),
+        (Endpoint::ChatCompletions, r#"{"model":"m"}"#),
+        (Endpoint::Messages, r#"{"model":"m","stream":true}"#),
+    ] {
+        let (seen, got) = exchange(endpoint, payload, &[usage]).await;
+        assert_eq!((seen.as_str(), got), (payload, vec![usage.to_owned()]));
+    }
+}
+
+#[tokio::test]
+async fn only_the_event_that_tells_of_the_usage_alone_is_left_out() {
+    let ask = r#"{"model":"m","stream":true}"#;
+    let chunk = "data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"\\\"usage\\\":{\"}}],\"usage\":null}\n\n";
+    let with_choice = "data: {\"choices\":[{\"index\":0}],\"usage\":{\"prompt_tokens\":1}}\n\n";
+    let alone = "data: {\"id\":\"x\",\"choices\": [ ],\"usage\" : {\"prompt_tokens\":1}}\r\n\r\n";
+    let (done, ping) = ("data: [DONE]\n\n", ": ping\n\n");
+    let frames = [chunk, with_choice, alone, ping, done];
+    let (_, got) = exchange(Endpoint::ChatCompletions, ask, &frames).await;
+    assert_eq!(got, [chunk, with_choice, ping, done], "no frame is empty");
+    let joined: &'static str = Box::leak(frames.concat().into_boxed_str());
+    let (_, got) = exchange(Endpoint::Completions, ask, &[joined]).await;
+    assert_eq!(got, [[chunk, with_choice, ping, done].concat()]);
+}
