@@ -124,6 +124,7 @@ fn member(
     let watch = Watch::new(settings, &*backend, &transport, breaker.clone())?;
     let mut upstream = Upstream::new(backend, settings.target.clone(), transport)
         .with_timeouts(settings.timeouts)
+        .with_asked_name(settings.asked_name)
         .with_headers(settings.headers.clone());
     if let Some((endpoint, path)) = &settings.path {
         upstream = upstream.with_path(*endpoint, path.clone());

@@ -117,6 +117,7 @@ fn instance(field: &Field<'_>, service: ServiceType, level: &Level) -> Option<In
     }
     instance.path = path_of;
     instance.model = model.or(own);
+    instance.asked_name = level.asked_name;
     instance.weight = weight;
     instance.active = active.unwrap_or(true);
     instance.headers = headers;

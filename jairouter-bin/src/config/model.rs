@@ -36,6 +36,7 @@ pub(super) struct Level {
     concurrency: Concurrency,
     queue: Queue,
     is_instance: bool,
+    pub(super) asked_name: bool,
     balance: Balance,
     retry: Retry,
     fallback: Option<Fallback>,
@@ -57,6 +58,7 @@ impl Default for Level {
             concurrency: Concurrency::default(),
             queue: Queue::default(),
             is_instance: false,
+            asked_name: false,
             balance: Balance::new(BalanceKind::Random),
             retry: Retry::default(),
             fallback: None,
@@ -103,6 +105,10 @@ impl Level {
             self.fallback = sections::fallback(&field, &mut mentions);
         }
         set(map, "response-headers", &mut self.tell.headers, flag);
+        if let Some(field) = map.take("response-model") {
+            let names = [("instance", false), ("asked", true)];
+            self.asked_name = field.one_of("name", &names).unwrap_or(self.asked_name);
+        }
         set(map, "error-attempts", &mut self.tell.attempts, flag);
         self.read(map);
         mentions

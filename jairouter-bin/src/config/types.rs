@@ -283,6 +283,8 @@ pub struct Instance {
     pub path: Option<(Endpoint, String)>,
     /// The instance's own name for the model.
     pub model: Option<String>,
+    /// `response-model: asked`: whether answers call the model by the name callers use.
+    pub asked_name: bool,
     /// Its share of requests.
     pub weight: NonZeroU16,
     /// Whether it is in rotation.
@@ -321,6 +323,7 @@ impl Instance {
             target,
             path: None,
             model: None,
+            asked_name: false,
             weight: NonZeroU16::MIN,
             active: true,
             headers: HeaderMap::new(),

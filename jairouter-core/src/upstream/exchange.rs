@@ -14,7 +14,7 @@ use super::body::{Marker, Shape, UpstreamBody};
 use super::first::First;
 use super::headers;
 use super::tail::Queue;
-use super::{Settings, Timeouts};
+use super::{Settings, Timeouts, rename};
 use crate::backend::{Backend, Route};
 use crate::body::Body;
 use crate::endpoint::Endpoint;
@@ -46,6 +46,7 @@ where
         return Err(over().unsent());
     }
     let first = settings.timeouts.first(start, end);
+    let asked = request.clone();
     let request = match &settings.model {
         Some(model) => request.with_model(model),
         None => request,
@@ -54,6 +55,7 @@ where
         let answer = ask(&*backend, &settings, client, &request).await?;
         let is_close_delimited = answer.extensions().get::<CloseDelimited>().is_some();
         let answer = backend.decode(&request, answer);
+        let answer = if settings.renames { called(&asked, &request, answer) } else { answer };
         commit(answer, request.endpoint, is_close_delimited).await
     };
     let (mut parts, committed) = match timeout_at(first, committed).await {
@@ -67,6 +69,24 @@ where
     let Committed { body, held, shape } = committed;
     let body = UpstreamBody::new(body, held, &shape, settings.timeouts.idle, end);
     Ok(Response::from_parts(parts, body))
+}
+
+/// The answer, in which the model is called as it was asked for.
+fn called(
+    asked: &InferenceRequest,
+    request: &InferenceRequest,
+    answer: Response<Body>,
+) -> Response<Body> {
+    let is_plain = !answer.headers().contains_key(CONTENT_ENCODING);
+    let is_text = ["application/json", "text/event-stream"];
+    let is_text = is_text.iter().any(|expected| is_type(answer.headers(), expected));
+    if *asked.model == *request.model || !is_plain || !is_text {
+        return answer;
+    }
+    // Writing a string to memory cannot fail.
+    let quoted = |name: &str| serde_json::to_string(name).unwrap_or_default();
+    let (own, name) = (quoted(&request.model), quoted(&asked.model));
+    answer.map(|body| rename::renamed(body, own, name))
 }
 
 /// In an answer's extensions: its body ends where the connection does, so a cut looks like an end.

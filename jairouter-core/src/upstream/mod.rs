@@ -31,6 +31,7 @@ mod body;
 mod exchange;
 mod first;
 mod headers;
+mod rename;
 mod tail;
 mod target;
 mod timeouts;
@@ -81,6 +82,8 @@ struct Settings {
     timeouts: Timeouts,
     /// The instance's own name for the model.
     model: Option<Box<str>>,
+    /// Whether answers call it as the caller does.
+    renames: bool,
     /// Where one endpoint is asked instead of at the backend's path, if that is a place.
     path: Option<(Endpoint, Option<Uri>)>,
     headers: HeaderMap,
@@ -101,6 +104,7 @@ impl<B: Backend, C> Upstream<B, C> {
             target,
             timeouts: Timeouts::default(),
             model: None,
+            renames: false,
             path: None,
             headers: backend.headers(),
             forward: Box::new([]),
@@ -126,6 +130,13 @@ impl<B, C> Upstream<B, C> {
     #[must_use]
     pub fn with_model(self, model: impl Into<Box<str>>) -> Self {
         self.edit(|settings| settings.model = Some(model.into()))
+    }
+
+    /// Whether answers call the model as the caller called it, where the instance has another name for
+    /// it. Default no: they are passed on as they are.
+    #[must_use]
+    pub fn with_asked_name(self, asked: bool) -> Self {
+        self.edit(|settings| settings.renames = asked)
     }
 
     /// Another path for this endpoint than the backend's. A request for it fails with
