@@ -104,7 +104,7 @@ async fn a_caller_that_reads_slowly_gets_all_of_it() {
 async fn a_caller_that_does_not_read_a_long_answer_is_cut_off_in_the_end() {
     let long = json("200 OK", &format!("\"{}\"", "x".repeat(50 << 20)));
     let upstream = Upstream::answering(long).await;
-    let clocks = "  header-timeout: 60s\n  write-timeout: 500ms\n";
+    let clocks = "  write-timeout: 500ms\n";
     let gateway = Gateway::start_with(clocks, &model("", &[upstream.url()]));
     let mut client = RawClient::connect_narrowly(gateway.address()).await;
     client.post(CHAT, &chat("m", false)).await;
@@ -206,5 +206,35 @@ async fn a_caller_of_http_1_0_is_reset_when_an_answer_without_a_length_breaks_of
         let outcome = stream.read_to_end(&mut seen).await;
         assert_eq!(outcome.is_ok(), whole, "{outcome:?}");
         assert!(String::from_utf8(seen).unwrap().ends_with("\r\n\r\nRIFF"));
+    }
+}
+
+// fault: C2
+#[tokio::test]
+async fn the_time_for_a_head_is_over_with_the_head() {
+    let upstream = Upstream::serving(|_, _| {
+        let token = |text: &str| Chunk(token(text).into());
+        let pause = Sleep(Duration::from_millis(250));
+        let done = Chunk("data: [DONE]\n\n".into());
+        vec![
+            event_stream(),
+            token("a"),
+            pause.clone(),
+            token("b"),
+            pause.clone(),
+            token("c"),
+            pause,
+            done,
+            LastChunk,
+        ]
+    })
+    .await;
+    let gateway = Gateway::start_with("  header-timeout: 300ms\n", &model("", &[upstream.url()]));
+    let mut client = RawClient::connect(gateway.address()).await;
+    for nth in 0..2 {
+        client.post("/v1/chat/completions", &chat("m", true)).await;
+        let answer = client.answer().await;
+        let all = token("a") + &token("b") + &token("c") + "data: [DONE]\n\n";
+        assert_eq!((answer.text(), answer.complete), (all, true), "the {nth}th on one connection");
     }
 }

@@ -16,7 +16,7 @@ fn gateway(upstream: &Upstream) -> Gateway {
 
 /// A gateway of which only the caller can have ended anything.
 fn patient(upstream: &Upstream) -> Gateway {
-    Gateway::start_with("  header-timeout: 60s\n", &model("", &[upstream.url()]))
+    Gateway::start(&[upstream.url()])
 }
 
 fn chunk(text: &str) -> Step {
@@ -240,7 +240,7 @@ async fn a_caller_that_does_not_read_stops_the_upstream_and_is_cut_off_in_the_en
         [Read, event_stream()].into_iter().chain(flood).chain([LastChunk]).collect()
     })
     .await;
-    let clocks = "  header-timeout: 60s\n  write-timeout: 500ms\n";
+    let clocks = "  write-timeout: 500ms\n";
     let gateway = Gateway::start_with(clocks, &model("", &[upstream.url()]));
     let mut client = RawClient::connect(gateway.address()).await;
     client.post("/v1/chat/completions", &chat("m", true)).await;

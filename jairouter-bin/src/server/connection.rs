@@ -1,6 +1,7 @@
 //! One caller's connection, from its first byte to its close.
 
 use std::convert::Infallible;
+use std::future::pending;
 use std::net::IpAddr;
 use std::pin::pin;
 use std::sync::Arc;
@@ -95,6 +96,14 @@ impl Drop for Answering {
     }
 }
 
+/// Over when no head has come in this time, and never once one has.
+async fn silence(shared: &Shared, header_timeout: Duration) {
+    sleep(header_timeout).await;
+    if shared.begun.load(Ordering::Relaxed) {
+        pending::<()>().await;
+    }
+}
+
 /// Serves a connection until it closes, or the process ends.
 pub(super) async fn serve<S, B>(
     stream: TcpStream,
@@ -121,7 +130,7 @@ pub(super) async fn serve<S, B>(
     );
     // hyper has one clock for an idle connection and for a head that dribbles in. The first head
     // has a shorter one of its own, since nobody connects in order to say nothing.
-    let mut silent = pin!(sleep(header_timeout));
+    let mut silent = pin!(silence(&shared, header_timeout));
     let mut current = *phase.borrow_and_update();
     loop {
         match current {
@@ -138,7 +147,7 @@ pub(super) async fn serve<S, B>(
         tokio::select! {
             // How it ended is known to whoever holds the request; the connection itself is gone.
             _ = connection.as_mut() => return,
-            () = silent.as_mut(), if !shared.begun.load(Ordering::Relaxed) => return,
+            () = silent.as_mut() => return,
             changed = phase.changed() => {
                 current = changed.map_or(Phase::Cut, |()| *phase.borrow_and_update());
             }
