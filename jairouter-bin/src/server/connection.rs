@@ -145,12 +145,14 @@ pub(super) async fn serve<S, B>(
             }
         }
         tokio::select! {
-            // How it ended is known to whoever holds the request; the connection itself is gone.
-            _ = connection.as_mut() => return,
-            () = silent.as_mut() => return,
+            // First of all, so that an answer which comes at the same time says that it is the last.
+            biased;
             changed = phase.changed() => {
                 current = changed.map_or(Phase::Cut, |()| *phase.borrow_and_update());
             }
+            // How it ended is known to whoever holds the request; the connection itself is gone.
+            _ = connection.as_mut() => return,
+            () = silent.as_mut() => return,
         }
     }
 }
