@@ -140,6 +140,11 @@ impl InferenceRequest {
         Self(Arc::new(parts))
     }
 
+    /// The same request with this among its extensions.
+    pub(crate) fn with_extension<T: Clone + Send + Sync + 'static>(self, extension: T) -> Self {
+        self.edit(|parts| drop(parts.extensions.insert(extension)))
+    }
+
     /// Copies the parts only if somebody else holds them too.
     fn edit(mut self, edit: impl FnOnce(&mut Parts)) -> Self {
         edit(Arc::make_mut(&mut self.0));

@@ -169,7 +169,12 @@ impl Level {
                 field.inactive("requests wait for a model, not for one of its instances");
             }
         }
-        set(&mut map, "queue-timeout", &mut self.queue.timeout, value::timeout);
+        if let Some(field) = map.take("queue-timeout") {
+            self.queue.timeout = field.parse(value::timeout).unwrap_or(self.queue.timeout);
+            if self.is_instance {
+                field.inactive("requests wait for a model, not for one of its instances");
+            }
+        }
         map.finish();
     }
 }

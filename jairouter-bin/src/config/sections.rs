@@ -145,6 +145,13 @@ pub(super) fn fallback<'a>(field: &Field<'a>, mentions: &mut Vec<Mention<'a>>) -
         }
     }
     fallback.response = map.take("response").and_then(|field| canned(&field));
+    let unused = |key: &'static str, is_set: bool| {
+        if is_set && enabled && fallback.models.is_empty() && fallback.per_model.is_empty() {
+            map.error(format!("'{key}' says when other models are asked, and there are none"));
+        }
+    };
+    unused("on-context-length", fallback.on_context_length);
+    unused("on-missing-model", fallback.on_missing_model);
     if strategy == Strategy::Model && fallback.models.is_empty() && fallback.per_model.is_empty() {
         map.error("the strategy 'model' needs 'models', or 'per-model'");
     }
@@ -223,7 +230,7 @@ pub(super) fn health_check(field: &Field<'_>, check: &mut HealthCheck) {
     set(&mut map, "path", &mut check.path, |text| path(text).map(Some));
     set(&mut map, "interval", &mut check.interval, value::timeout);
     set(&mut map, "timeout", &mut check.timeout, value::timeout);
-    if check.timeout >= check.interval {
+    if check.enabled && check.timeout >= check.interval {
         map.error("'timeout' is not less than 'interval': one probe would run into the next");
     }
     map.finish();

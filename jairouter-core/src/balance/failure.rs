@@ -145,8 +145,8 @@ impl Failures {
 
 /// Whether what an instance said before may be worth more than this.
 fn may_be_bettered(last: &Error) -> bool {
-    // Overloaded is the room in which one was waited for.
-    last.kind().may_fail_over() || last.kind() == Kind::Overloaded
+    // Where one was waited for: in a room that was full, or for one that is not up any more.
+    last.kind().may_fail_over() || matches!(last.kind(), Kind::Overloaded | Kind::NoInstance)
 }
 
 /// Whether the caller should be told of the earlier one.

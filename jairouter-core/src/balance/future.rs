@@ -1,6 +1,7 @@
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use http::Response;
 use http_body::Body as HttpBody;
@@ -12,13 +13,13 @@ use tower::util::Oneshot;
 use super::budget::Permit;
 use super::failure::{Failure, Failures};
 use super::headers;
-use super::service::{Pool, Shared};
+use super::service::{Picked, Pool, Shared};
 use super::state::InFlight;
 use super::tried::Tried;
 use crate::body::GuardedBody;
 use crate::error::Error;
 use crate::request::InferenceRequest;
-use crate::waiting_room::Stay;
+use crate::waiting_room::{Find, LastCall, Stay};
 
 pin_project! {
     /// Future of [`LoadBalance`](super::LoadBalance).
@@ -86,22 +87,28 @@ where
             match this.attempt.as_mut().project() {
                 AttemptProj::None => {
                     let now = Instant::now();
-                    let Some((service, in_flight)) = this.pool.pick(request, this.tried, now, true)
-                    else {
+                    let Some(picked) = this.pool.pick(request, this.tried, now, true) else {
                         break Err(this.pool.none_left(now));
                     };
-                    this.ask(Next { service, in_flight, retry: None });
+                    this.tried.push(picked.index);
+                    this.ask(Next { picked, retry: None });
                 }
                 AttemptProj::Waiting { stay } => {
                     let (pool, sent) = (&**this.pool, this.failures.sent());
-                    let mut next = |patient| {
-                        next(pool, request, this.tried, sent, Retry::Failed(None), patient)
-                    };
-                    let found = ready!(stay.as_mut().poll_turn(cx, || next(true)));
+                    let mut next =
+                        |mood| next(pool, request, this.tried, sent, Retry::Failed(None), mood);
+                    let found = ready!(stay.as_mut().poll_turn(cx, || match next(Mood::Waiting) {
+                        Ok(next) => Find::One(next),
+                        Err(true) => Find::NotNow,
+                        Err(false) => Find::Never,
+                    }));
                     // Whoever is left, if none became free in time.
-                    match found.or_else(|late| next(false).ok_or(late)) {
+                    match found.or_else(|late| next(Mood::Last).map_err(|_| late)) {
                         Ok(next) => this.ask(next),
-                        Err(late) => break Err(this.told(late)),
+                        Err(late) => {
+                            let late = late.unwrap_or_else(|| pool.none_left(Instant::now()));
+                            break Err(this.told(late));
+                        }
                     }
                 }
                 AttemptProj::Running { response } => {
@@ -127,9 +134,10 @@ where
     fn ask(&mut self, next: Next<S>) {
         let request = self.request.as_ref().expect("it is over").clone();
         *self.sent = Instant::now();
-        *self.in_flight = Some(next.in_flight);
+        *self.in_flight = Some(next.picked.in_flight);
         *self.retry = next.retry;
-        self.attempt.set(Attempt::Running { response: Oneshot::new(next.service, request) });
+        let response = Oneshot::new(next.picked.service, request);
+        self.attempt.set(Attempt::Running { response });
     }
 
     fn told(&mut self, last: Error) -> Error {
@@ -189,7 +197,14 @@ where
                 let error = self.told(error);
                 // While a place may become free, that is what there is to wait for.
                 let full = match error.is_unsent() && others_may_wait {
-                    true => self.pool.full(*self.sent),
+                    true => self.pool.full(*self.sent).map(|full| {
+                        // Or for whoever has refused it for now.
+                        let soonest = [full.retry_after(), error.retry_after()];
+                        match soonest.into_iter().flatten().min() {
+                            Some(soonest) => full.with_retry_after(soonest),
+                            None => full,
+                        }
+                    }),
                     false => None,
                 };
                 Err(full.unwrap_or(error))
@@ -206,20 +221,22 @@ where
             (true, retry) => Retry::Kept(retry),
             (false, retry) => Retry::Failed(retry),
         };
-        if let Some(next) = next(pool, request, self.tried, sent, retry, true) {
+        if let Ok(next) = next(pool, request, self.tried, sent, retry, Mood::Failed) {
             return Some(Then::Ask(next));
         }
         let is_out = sent >= pool.shared.settings.max_attempts;
+        let has_waited = request.extensions.get::<LastCall>().is_some();
         // One that every instance may yet take waits outside, and asks them all again.
-        if is_out || sent == 0 && !failure.is_its_own() {
+        if is_out || has_waited || sent == 0 && !failure.is_its_own() {
             return None;
         }
         let room = pool.room_for(self.tried, Instant::now())?;
-        match Stay::new(&room, request, cx) {
+        match Stay::new(&room, request, self.tried.bits(), cx) {
             Ok(stay) => Some(Then::Wait(Box::pin(stay))),
             // Nobody has been found because one is to be waited for: whoever is left.
             Err(_) => {
-                next(pool, request, self.tried, sent, Retry::Failed(None), false).map(Then::Ask)
+                let last = next(pool, request, self.tried, sent, Retry::Failed(None), Mood::Last);
+                last.ok().map(Then::Ask)
             }
         }
     }
@@ -231,9 +248,19 @@ enum Then<S> {
 }
 
 struct Next<S> {
-    service: S,
-    in_flight: InFlight,
+    picked: Picked<S>,
     retry: Option<Permit>,
+}
+
+/// How much it matters that one is found.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Mood {
+    /// It has just failed, and may wait for a good one.
+    Failed,
+    /// It waits.
+    Waiting,
+    /// It cannot wait.
+    Last,
 }
 
 /// What the attempt before had of the budget.
@@ -244,27 +271,36 @@ enum Retry {
     Failed(Option<Permit>),
 }
 
-/// The instance to ask instead, if the request may still be sent to one. Unless it is `patient`, one
-/// that rests, too, while another may be waited for.
+/// How often one of those that wait is asked of an instance that may have failed the last, when the
+/// budget has nothing left: else they might all wait beside one that works again.
+const NOW_AND_THEN: Duration = Duration::from_secs(1);
+
+/// The instance to ask instead, if the request may still be sent to one.
 ///
 /// That is free where nothing has been sent. Each that is sent takes from the budget what is there,
 /// and needs it only where it goes to an instance of which a failure is the last that was heard:
 /// however many have to leave an instance that fails, one that does not takes them all, and where
 /// all fail, asking again would add load for as long as that lasts.
+///
+/// # Errors
+///
+/// Whether it is worth waiting for one.
 fn next<S: Clone>(
     pool: &Pool<S>,
     request: &InferenceRequest,
     tried: &mut Tried,
     attempts: usize,
     before: Retry,
-    patient: bool,
-) -> Option<Next<S>> {
+    mood: Mood,
+) -> Result<Next<S>, bool> {
     let now = Instant::now();
     let in_time = request.deadline.is_none_or(|deadline| now < deadline);
     if attempts >= pool.shared.settings.max_attempts || !in_time {
-        return None;
+        return Err(false);
     }
-    let (service, in_flight) = pool.pick(request, tried, now, patient)?;
+    let Some(picked) = pool.pick(request, tried, now, mood != Mood::Last) else {
+        return Err(pool.may_recover(tried, now));
+    };
     let Shared { settings, retries, .. } = &*pool.shared;
     let retry = match before {
         _ if attempts == 0 => None,
@@ -274,9 +310,13 @@ fn next<S: Clone>(
             retries.acquire(settings.budget, pool.in_flight())
         }
     };
-    if attempts > 0 && retry.is_none() && in_flight.instance().is_suspect(now) {
-        in_flight.over(true);
-        return None;
+    let instance = picked.in_flight.instance();
+    let is_free = attempts == 0 || retry.is_some() || !instance.is_suspect(now);
+    let may_try = || mood == Mood::Waiting && instance.ask_anyway(now, NOW_AND_THEN);
+    if !(is_free || may_try()) {
+        picked.in_flight.over(true);
+        return Err(pool.may_recover(tried, now));
     }
-    Some(Next { service, in_flight, retry })
+    tried.push(picked.index);
+    Ok(Next { picked, retry })
 }

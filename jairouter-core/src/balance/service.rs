@@ -1,6 +1,6 @@
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -13,16 +13,19 @@ use super::budget::Retries;
 use super::future::ResponseFuture;
 use super::layer::Settings;
 use super::state::{InFlight, InstanceState};
-use super::strategy::{Candidates, Strategy};
+use super::strategy::{Candidates, Strategy, Which};
 use super::tried::Tried;
 use crate::body::GuardedBody;
 use crate::error::{Error, Kind};
 use crate::request::InferenceRequest;
-use crate::waiting_room::Room;
+use crate::waiting_room::{LastCall, Room};
 
 /// The bounds of when to come back to a pool that has none left.
 const SOON: Duration = Duration::from_secs(1);
 const LATE: Duration = Duration::from_secs(30);
+
+/// In what time each of a pool whose breakers are all open is asked again.
+const ROUND: Duration = Duration::from_secs(4);
 
 /// One service among several that answer the same requests.
 #[derive(Debug, Clone)]
@@ -70,6 +73,13 @@ impl<S> Instance<S> {
 /// instance is full, [`Kind::BreakerOpen`] if all fail, [`Kind::NoInstance`] if none is up.
 pub struct LoadBalance<S>(Arc<Pool<S>>);
 
+/// An instance that is to be asked.
+pub(super) struct Picked<S> {
+    pub(super) index: usize,
+    pub(super) service: S,
+    pub(super) in_flight: InFlight,
+}
+
 pub(super) struct Pool<S> {
     services: Box<[S]>,
     pub(super) shared: Arc<Shared>,
@@ -83,8 +93,6 @@ pub(super) struct Shared {
     pub(super) retries: Retries,
     /// When an instance was last asked against its breaker, in milliseconds after the epoch.
     relented: AtomicU64,
-    /// How often one was.
-    turns: AtomicUsize,
     epoch: Instant,
 }
 
@@ -103,8 +111,8 @@ impl<S> LoadBalance<S> {
         strategy.bind(&states);
         let states = states.into();
         let retries = Retries::new(settings.budget);
-        let (relented, turns, epoch) = (AtomicU64::new(0), AtomicUsize::new(0), Instant::now());
-        let shared = Shared { states, strategy, settings, retries, relented, turns, epoch };
+        let (relented, epoch) = (AtomicU64::new(0), Instant::now());
+        let shared = Shared { states, strategy, settings, retries, relented, epoch };
         Self(Arc::new(Pool { services: services.into(), shared: Arc::new(shared) }))
     }
 
@@ -157,7 +165,8 @@ impl<S> fmt::Debug for LoadBalance<S> {
 // === impl Pool ===
 
 impl<S: Clone> Pool<S> {
-    /// An instance this request has not been sent to, counted, and its service.
+    /// An instance this request has not been sent to, counted, and its service. Whoever asks it says
+    /// that it is tried.
     ///
     /// Those that rest, or have just come back, are asked only when no other is left: what made them
     /// rest may have been the caller's doing, and a pool that refuses on such evidence alone fails for
@@ -165,33 +174,38 @@ impl<S: Clone> Pool<S> {
     pub(super) fn pick(
         &self,
         request: &InferenceRequest,
-        tried: &mut Tried,
+        tried: &Tried,
         now: Instant,
         patient: bool,
-    ) -> Option<(S, InFlight)> {
-        for spare in [Some(self.shared.settings.slow_start), None] {
-            let candidates = Candidates::new(&self.shared.states, tried, now, spare);
-            let candidates = match spare {
-                None if patient && candidates.room().is_some() => candidates.rested(),
-                _ => candidates,
-            };
-            if let Some((index, in_flight)) = self.shared.take(request, &candidates) {
-                tried.push(index);
-                return Some((self.services[index].clone(), in_flight));
-            }
-        }
-        if !tried.is_empty() || !self.shared.relent(now) {
-            return None;
-        }
-        let candidates = Candidates::new(&self.shared.states, tried, now, None);
-        let (index, in_flight) = self.shared.take(request, &candidates)?;
-        tried.push(index);
-        Some((self.services[index].clone(), in_flight))
+    ) -> Option<Picked<S>> {
+        let shared = &*self.shared;
+        let well = Which::Well(shared.settings.slow_start);
+        let candidates = Candidates::new(&shared.states, tried, now, well);
+        let taken = if request.extensions.get::<LastCall>().is_some() && tried.is_empty() {
+            shared.take(request, &candidates.only(Which::Resting))
+        } else {
+            shared.take(request, &candidates).or_else(|| {
+                let waits = patient && candidates.room().is_some();
+                let others = if waits { Which::Rested } else { Which::All };
+                shared.take(request, &candidates.only(others))
+            })
+        };
+        let taken = taken.or_else(|| {
+            let relents = tried.is_empty() && shared.relent(now);
+            if relents { shared.take(request, &candidates.only(Which::All)) } else { None }
+        });
+        let (index, in_flight) = taken?;
+        Some(Picked { index, service: self.services[index].clone(), in_flight })
     }
 
     /// Where a request that has been to these waits for a place at another, if one would have it.
     pub(super) fn room_for(&self, tried: &Tried, now: Instant) -> Option<Arc<Room>> {
-        Candidates::new(&self.shared.states, tried, now, None).room().cloned()
+        Candidates::new(&self.shared.states, tried, now, Which::All).room().cloned()
+    }
+
+    /// Whether it may wait on, if it does.
+    pub(super) fn may_recover(&self, tried: &Tried, now: Instant) -> bool {
+        Candidates::new(&self.shared.states, tried, now, Which::All).may_recover()
     }
 
     /// That an instance is full, if one is that would be asked otherwise.
@@ -258,19 +272,22 @@ impl Shared {
         if self.states.iter().any(|state| state.is_up() && state.is_refusing(now).is_none()) {
             return false;
         }
+        let relenting = || {
+            let states = self.states.iter();
+            states.filter_map(|state| Some((state, state.breaker()?, state.relents_after()?)))
+        };
+        // The more there are, the sooner the next one, so that none waits for long.
+        let pause = SOON.min(ROUND / relenting().count().max(1) as u32).as_millis() as u64;
         let at = now.saturating_duration_since(self.epoch).as_millis() as u64;
         let last = self.relented.load(Ordering::Relaxed);
-        let relenting =
-            || self.states.iter().filter_map(|state| Some((state, state.relents_after()?)));
-        let Some(pause) = relenting().map(|(_, pause)| pause).min() else { return false };
-        let (next, order) = (last + pause.as_millis() as u64, Ordering::Relaxed);
+        let (next, order) = (last + pause, Ordering::Relaxed);
         if at < next || self.relented.compare_exchange(last, at, order, order).is_err() {
             return false;
         }
-        let soonest = || relenting().filter(|(_, after)| *after == pause);
         // Each in its turn.
-        let turn = self.turns.fetch_add(1, order) % soonest().count().max(1);
-        let breaker = soonest().nth(turn).and_then(|(state, _)| state.breaker());
-        breaker.inspect(|breaker| breaker.probe_soon(now)).is_some()
+        let mut turns: Vec<_> = relenting().collect();
+        turns.sort_by_key(|(state, ..)| state.asked_anyway());
+        let due = turns.into_iter().find(|(state, _, after)| state.ask_anyway(now, *after));
+        due.inspect(|(_, breaker, _)| breaker.probe_soon(now)).is_some()
     }
 }

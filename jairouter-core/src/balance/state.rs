@@ -18,7 +18,10 @@ use crate::waiting_room::Room;
 const MEMORY: Duration = Duration::from_secs(30);
 
 /// How often an instance is asked against its breaker that nobody probes.
-const UNSEEN: Duration = Duration::from_secs(5);
+const UNSEEN: Duration = Duration::from_secs(4);
+
+/// For how long a rest is waited out.
+const SOON: Duration = Duration::from_secs(2);
 
 /// How long after it was made an instance is first known to be up.
 const SETTLED: Duration = Duration::from_secs(1);
@@ -41,7 +44,9 @@ pub struct InstanceState {
     /// Whether it may be asked, as those know who probe it.
     health: OnceLock<Arc<Health>>,
     /// Who waits for a place at it.
-    room: OnceLock<Arc<Room>>,
+    room: OnceLock<(Arc<Room>, Option<u64>)>,
+    /// When it was last asked against what is known of it, in the same as `failed`.
+    asked_anyway: AtomicU64,
     epoch: Instant,
 }
 
@@ -61,6 +66,7 @@ impl InstanceState {
             breaker: OnceLock::new(),
             health: OnceLock::new(),
             room: OnceLock::new(),
+            asked_anyway: AtomicU64::new(0),
             epoch: Instant::now(),
         }
     }
@@ -114,14 +120,15 @@ impl InstanceState {
         self.health.get()
     }
 
-    /// Tells this room of each place that becomes free.
-    pub(crate) fn announce_to(&self, room: Arc<Room>) {
-        let _ = self.room.set(room);
+    /// Tells this room of each place that becomes free, as the instance of this index.
+    pub(crate) fn announce_to(&self, room: Arc<Room>, index: usize) {
+        let bit = u32::try_from(index).ok().and_then(|index| 1_u64.checked_shl(index));
+        let _ = self.room.set((room, bit));
     }
 
     /// Where a place at it may be waited for.
     pub(super) fn room(&self) -> Option<&Arc<Room>> {
-        self.room.get().filter(|room| !room.is_closed())
+        self.room.get().map(|(room, _)| room).filter(|room| !room.is_closed())
     }
 
     /// How far it has come since it recovered, of this time; 1 if that is over.
@@ -174,6 +181,29 @@ impl InstanceState {
         let is_probed = self.health.get().is_some_and(|health| health.is_probed());
         let is_well = self.is_up() && !self.is_last_resort();
         is_well.then_some(if is_probed { Duration::from_secs(1) } else { UNSEEN })
+    }
+
+    /// When it was last asked against what is known of it; earlier, the smaller.
+    pub(super) fn asked_anyway(&self) -> u64 {
+        self.asked_anyway.load(Ordering::Relaxed)
+    }
+
+    /// Whether it may be asked now against what is known of it, once in this time.
+    pub(super) fn ask_anyway(&self, now: Instant, pause: Duration) -> bool {
+        let last = self.asked_anyway();
+        let at = self.millis(now) + 1;
+        let is_due = last == 0 || last + pause.as_millis() as u64 <= at;
+        let (success, failure) = (Ordering::Relaxed, Ordering::Relaxed);
+        is_due && self.asked_anyway.compare_exchange(last, at, success, failure).is_ok()
+    }
+
+    /// Whether a place at it may be waited for by one that waits already: what is against it will be
+    /// over soon.
+    pub(super) fn may_recover(&self, now: Instant) -> bool {
+        self.is_up()
+            && !self.is_last_resort()
+            && self.is_refusing(now).is_none()
+            && !self.is_resting(now + SOON)
     }
 
     /// Whether it is asked only when no other is left.
@@ -273,9 +303,9 @@ impl Drop for InFlight {
     fn drop(&mut self) {
         self.state.in_flight.fetch_sub(1, Ordering::Relaxed);
         if self.announced
-            && let Some(room) = self.state.room.get()
+            && let Some((room, bit)) = self.state.room.get()
         {
-            room.released();
+            room.released_at(*bit);
         }
     }
 }

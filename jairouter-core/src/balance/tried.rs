@@ -20,6 +20,11 @@ impl Tried {
         }
     }
 
+    /// A bit for each that has one. What has none is found out by asking.
+    pub(super) fn bits(&self) -> u64 {
+        self.first
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.first == 0 && self.more.is_empty()
     }

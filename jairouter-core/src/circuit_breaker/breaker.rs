@@ -93,7 +93,9 @@ impl Breaker {
     }
 
     /// Ends the time of an open breaker, for an active health check that has seen the instance come
-    /// back. It is half-open then; in any other state nothing changes.
+    /// back. It is half-open then. One that has been half-open for 5 s, with probes that are still out,
+    /// is given new ones, and what becomes of the old ones counts no longer: an engine that was silent
+    /// may keep them for minutes. Otherwise nothing changes.
     ///
     /// To be called when the instance *becomes* healthy. An engine can answer health checks while
     /// every inference fails: called at each good answer, this would undo the growing open time.

@@ -8,7 +8,7 @@ use super::settings::Settings;
 /// generation 16 | phase 2 | strikes 5 | payload 41
 ///                                       Closed     since (s) 31 | failures 10
 ///                                       Open       until (ms) 41
-///                                       HalfOpen   out 10 | passed 10
+///                                       HalfOpen   since (s) 21 | out 10 | passed 10
 /// ```
 ///
 /// Times are counted from the breaker's epoch; 41 bits of milliseconds are 69 years.
@@ -32,6 +32,8 @@ pub(super) enum Phase {
         until: u64,
     },
     HalfOpen {
+        /// In seconds, of which the lower bits are kept: 24 days.
+        since: u32,
         /// Probes that have no verdict yet.
         out: u32,
         passed: u32,
@@ -41,6 +43,16 @@ pub(super) enum Phase {
 /// How long whoever comes to a half-open breaker without a probe left is told to wait: nobody knows
 /// when those that are out will be judged.
 const WHILE_PROBING: u64 = 1000;
+
+/// After how many seconds the probes of a half-open breaker may be lost.
+const LOST: u32 = 5;
+
+/// The seconds that are kept of when a breaker was half-open first.
+const SECONDS: u32 = (1 << 21) - 1;
+
+fn seconds(at: u64) -> u32 {
+    (at / 1000) as u32 & SECONDS
+}
 
 const COUNTER: u32 = 10;
 const PAYLOAD: u32 = 41;
@@ -64,7 +76,7 @@ impl Word {
         match self.phase {
             Phase::Closed { .. } => None,
             Phase::Open { until } => (at < until).then(|| until - at),
-            Phase::HalfOpen { out, passed } => {
+            Phase::HalfOpen { out, passed, .. } => {
                 (out + passed >= settings.success_threshold).then_some(WHILE_PROBING)
             }
         }
@@ -75,8 +87,13 @@ impl Word {
         match self.phase {
             _ if self.refusal(at, settings).is_some() => self,
             Phase::Closed { .. } => self,
-            Phase::Open { .. } => self.next(self.strikes, Phase::HalfOpen { out: 1, passed: 0 }),
-            Phase::HalfOpen { out, passed } => self.with(Phase::HalfOpen { out: out + 1, passed }),
+            Phase::Open { .. } => {
+                let since = seconds(at);
+                self.next(self.strikes, Phase::HalfOpen { since, out: 1, passed: 0 })
+            }
+            Phase::HalfOpen { since, out, passed } => {
+                self.with(Phase::HalfOpen { since, out: out + 1, passed })
+            }
         }
     }
 
@@ -85,8 +102,9 @@ impl Word {
         match self.phase {
             Phase::Closed { since, .. } => self.with(Phase::Closed { since, failures: 0 }),
             Phase::Open { .. } => self,
-            Phase::HalfOpen { out, passed } if passed + 1 < settings.success_threshold => {
-                self.with(Phase::HalfOpen { out: out.saturating_sub(1), passed: passed + 1 })
+            Phase::HalfOpen { since, out, passed } if passed + 1 < settings.success_threshold => {
+                let (out, passed) = (out.saturating_sub(1), passed + 1);
+                self.with(Phase::HalfOpen { since, out, passed })
             }
             Phase::HalfOpen { .. } => {
                 let since = at.div_ceil(1000).min(LATEST >> COUNTER);
@@ -114,8 +132,8 @@ impl Word {
     /// A probe is over and has shown nothing.
     pub(super) fn give_back(self) -> Self {
         match self.phase {
-            Phase::HalfOpen { out, passed } => {
-                self.with(Phase::HalfOpen { out: out.saturating_sub(1), passed })
+            Phase::HalfOpen { since, out, passed } => {
+                self.with(Phase::HalfOpen { since, out: out.saturating_sub(1), passed })
             }
             Phase::Closed { .. } | Phase::Open { .. } => self,
         }
@@ -125,6 +143,12 @@ impl Word {
     pub(super) fn probe_soon(self, at: u64) -> Self {
         match self.phase {
             Phase::Open { until } => self.with(Phase::Open { until: until.min(at) }),
+            // Its probes may never be heard of again.
+            Phase::HalfOpen { since, out, .. }
+                if out > 0 && seconds(at).wrapping_sub(since) & SECONDS >= LOST =>
+            {
+                self.next(self.strikes, Phase::HalfOpen { since: seconds(at), out: 0, passed: 0 })
+            }
             Phase::Closed { .. } | Phase::HalfOpen { .. } => self,
         }
     }
@@ -154,7 +178,9 @@ impl From<Word> for u64 {
         let (phase, payload) = match word.phase {
             Phase::Closed { since, failures } => (0, since << COUNTER | Self::from(failures)),
             Phase::Open { until } => (1, until),
-            Phase::HalfOpen { out, passed } => (2, Self::from(out << COUNTER | passed)),
+            Phase::HalfOpen { since, out, passed } => {
+                (2, Self::from(since) << (2 * COUNTER) | Self::from(out << COUNTER | passed))
+            }
         };
         debug_assert!(payload <= LATEST, "{word:?} is wider than its word");
         Self::from(word.generation) << 48
@@ -171,7 +197,11 @@ impl From<u64> for Word {
         let phase = match bits >> 46 & 0b11 {
             0 => Phase::Closed { since: payload >> COUNTER, failures: low },
             1 => Phase::Open { until: payload },
-            _ => Phase::HalfOpen { out: (payload >> COUNTER) as u32, passed: low },
+            _ => Phase::HalfOpen {
+                since: (payload >> (2 * COUNTER)) as u32 & SECONDS,
+                out: (payload >> COUNTER) as u32 & MOST_COUNTED,
+                passed: low,
+            },
         };
         Self {
             generation: (bits >> 48) as u16,
@@ -190,7 +220,9 @@ mod tests {
         let counter = [0, 1, MOST_COUNTED];
         let phases = counter
             .into_iter()
-            .flat_map(|high| counter.map(|low| Phase::HalfOpen { out: high, passed: low }))
+            .flat_map(|high| {
+                counter.map(|low| Phase::HalfOpen { since: SECONDS, out: high, passed: low })
+            })
             .chain([0, LATEST].map(|until| Phase::Open { until }))
             .chain(counter.map(|failures| Phase::Closed { since: 0, failures }))
             .chain(counter.map(|failures| Phase::Closed { since: LATEST >> COUNTER, failures }));

@@ -124,12 +124,12 @@ impl<B, C> Builder<B, C> {
         let services = self.groups.into_iter().map(|(service_type, group)| {
             let Group { models, strategy, settings, limits, fallback, waiting_room } = group;
             let models = models.into_iter().map(|(name, Model { members, offers })| {
-                let room = Arc::new(Room::new(waiting_room));
+                let room = Arc::new(Room::new(waiting_room).before_balancer());
                 let instances = members.into_iter().map(Member::build);
                 let balance = LoadBalance::new(instances, strategy(), settings);
                 if waiting_room.has_places() {
-                    for state in balance.instances() {
-                        state.announce_to(Arc::clone(&room));
+                    for (index, state) in balance.instances().iter().enumerate() {
+                        state.announce_to(Arc::clone(&room), index);
                     }
                 }
                 (name, offers, WaitingRoom::new(balance, room))

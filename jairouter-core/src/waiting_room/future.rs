@@ -9,7 +9,7 @@ use tower::Service;
 use tower::util::Oneshot;
 
 use super::room::{Room, Seat, Turn};
-use super::stay::{Alarm, TURNS};
+use super::stay::{Alarm, LastCall, TURNS};
 use crate::error::{Error, Kind};
 use crate::request::InferenceRequest;
 
@@ -18,6 +18,7 @@ pin_project! {
     ///
     /// Its turn is by its first poll. Dropping it leaves the line at once; if it was called, the
     /// next is called in its place.
+    #[project = Proj]
     pub struct ResponseFuture<S>
     where
         S: Service<InferenceRequest>,
@@ -29,6 +30,8 @@ pin_project! {
         #[pin]
         state: State<S>,
         seat: Option<Seat>,
+        // What it is told if the last call is in vain, too.
+        refusal: Option<Error>,
     }
 }
 
@@ -46,7 +49,14 @@ pin_project! {
 
 impl<S: Service<InferenceRequest>> ResponseFuture<S> {
     pub(super) fn new(inner: S, room: Arc<Room>, request: InferenceRequest) -> Self {
-        Self { inner, room, request: Some(request), state: State::Looking, seat: None }
+        Self {
+            inner,
+            room,
+            request: Some(request),
+            state: State::Looking,
+            seat: None,
+            refusal: None,
+        }
     }
 }
 
@@ -59,9 +69,9 @@ where
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
-        let request = this.request.as_ref().expect("polled after completion");
         let mut turns = 0;
         let outcome = loop {
+            let request = this.request.as_ref().expect("polled after completion");
             if let StateProj::Asking { response } = this.state.as_mut().project() {
                 let Poll::Ready(outcome) = response.poll(cx) else {
                     this.seat.iter_mut().for_each(Seat::asked);
@@ -70,6 +80,10 @@ where
                 let outcome = outcome.map_err(Into::into);
                 // Whatever the attempt held is given back before anybody is told.
                 this.state.set(State::Looking);
+                if let Some(refusal) = this.refusal.take() {
+                    let in_vain = outcome.as_ref().is_err_and(Error::is_unsent);
+                    break if in_vain { Err(refusal) } else { outcome };
+                }
                 let refusal = match outcome {
                     Err(error) if is_for_now(&error) && !this.room.is_closed() => error,
                     outcome => break outcome,
@@ -77,18 +91,21 @@ where
                 let waker = cx.waker().clone();
                 let seated = match this.seat {
                     Some(seat) => seat.refused(refusal.retry_after(), waker),
-                    None => {
-                        this.room.enter(request, false, waker).map(|seat| *this.seat = Some(seat))
-                    }
+                    None => this.room.enter(request, 0, waker).map(|seat| *this.seat = Some(seat)),
                 };
-                if let Err(error) = seated {
-                    break Err(error);
+                match seated {
+                    Ok(()) => {}
+                    Err(error) if !this.room.has_last_call() => break Err(error),
+                    Err(error) => {
+                        last_call(&mut this, error);
+                        continue;
+                    }
                 }
             }
             let turn = match this.seat {
                 Some(seat) => seat.look(cx.waker().clone()),
                 None if this.room.waiting() == 0 => Turn::Ask,
-                None => match this.room.enter(request, false, cx.waker().clone()) {
+                None => match this.room.enter(request, 0, cx.waker().clone()) {
                     Ok(seat) => {
                         *this.seat = Some(seat);
                         continue;
@@ -108,7 +125,8 @@ where
                     this.state.set(State::Asking { response });
                 }
                 Turn::Wait(until) => ready!(this.state.as_mut().wait(until, cx)),
-                Turn::Refused(error) => break Err(error),
+                Turn::Refused(error) if !this.room.has_last_call() => break Err(error),
+                Turn::Refused(error) => last_call(&mut this, error),
             }
         };
         this.request.take();
@@ -119,6 +137,18 @@ where
         }
         Poll::Ready(outcome)
     }
+}
+
+/// Asks whoever is left that nobody waits for.
+fn last_call<S>(this: &mut Proj<'_, S>, refusal: Error)
+where
+    S: Service<InferenceRequest> + Clone,
+{
+    let request = this.request.take().expect("polled after completion").with_extension(LastCall);
+    *this.request = Some(request.clone());
+    *this.refusal = Some(refusal);
+    let response = Oneshot::new(this.inner.clone(), request);
+    this.state.set(State::Asking { response });
 }
 
 impl<S: Service<InferenceRequest>> State<S> {

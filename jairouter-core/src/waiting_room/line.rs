@@ -101,12 +101,11 @@ impl Line {
         settings: &Settings,
         now: Instant,
     ) -> bool {
-        let is_first =
-            self.called.keys().all(|called| called.choosy) && self.queue.first_unchoosy().is_none();
+        let is_first = self.called.keys().all(Place::is_choosy) && self.queue.first().is_none();
         if !self.wait(place, waker, settings, now) {
             return false;
         }
-        if is_first || place.choosy {
+        if is_first || place.is_choosy() {
             self.take(place);
             self.called.insert(place, Call::TRIAL);
         }
@@ -118,14 +117,16 @@ impl Line {
         if self.len() == 0 {
             self.begin(now);
         }
-        if self.len() >= settings.places as usize {
+        // One that is called may be this very request, which has been asked elsewhere in vain.
+        let standing = if place.is_choosy() { self.queue.len() } else { self.len() };
+        if standing >= settings.places as usize {
             let Some(displaced) = self.queue.displace(place) else {
                 self.after.spent.push(waker);
                 return false;
             };
             self.after.wake.push(displaced);
         }
-        self.queue.insert(place, waker);
+        self.queue.insert(place, waker, now + SELDOM);
         true
     }
 
@@ -137,19 +138,22 @@ impl Line {
     /// Where it stands. One that is called has asked with this.
     pub(super) fn look(&mut self, place: Place, waker: Waker, now: Instant) -> Standing {
         let is_first = self.queue.first() == Some(place);
-        if is_first && self.again <= now {
-            self.again = now + SELDOM;
+        let again = if is_first { Some(self.again) } else { self.queue.again(place) };
+        if again.is_some_and(|again| again <= now) {
+            if is_first {
+                self.again = now + SELDOM;
+            }
             self.take(place);
             self.called.insert(place, Call::TRIAL);
         }
         let (standing, spent) = if let Some(call) = self.called.get_mut(&place) {
             *call = Call { more: call.more | call.freed, freed: false };
             (Standing::Called, waker)
-        } else if let Some(waiting) = self.queue.get_mut(place) {
-            let before = mem::replace(waiting, waker);
-            (Standing::Waiting(is_first.then_some(self.again)), before)
         } else {
-            (Standing::TurnedAway, waker)
+            match self.queue.exchange(place, waker) {
+                Ok(before) => (Standing::Waiting(again), before),
+                Err(waker) => (Standing::TurnedAway, waker),
+            }
         };
         self.after.spent.push(spent);
         standing
@@ -173,16 +177,18 @@ impl Line {
             Some(call) => {
                 let call = *call;
                 self.called.remove(&place);
-                self.queue.insert(place, waker);
-                if place.choosy {
-                    self.pass_on(place, call);
+                self.queue.insert(place, waker, now + SELDOM);
+                if place.is_choosy() && !call.more {
+                    self.pass_on();
                 }
                 true
             }
             None => self.wait(place, waker, settings, now),
         };
-        let pause = retry_after.unwrap_or(SELDOM).clamp(OFTEN, SELDOM);
-        self.again = now + pause;
+        if !place.is_choosy() {
+            let pause = retry_after.unwrap_or(SELDOM).clamp(OFTEN, SELDOM);
+            self.again = now + pause;
+        }
         stays
     }
 
@@ -198,38 +204,33 @@ impl Line {
     /// It is gone. What it was called for, another may have.
     pub(super) fn leave(&mut self, place: Place) {
         match self.called.remove(&place) {
-            Some(Call { more: false, freed: false }) => self.call_next(),
+            Some(Call { more: false, freed: false }) => self.call_next(None),
             Some(_) => self.try_next(),
             None => self.take(place),
         }
     }
 
-    /// A place at an instance has become free.
-    pub(super) fn released(&mut self, now: Instant) {
+    /// A place has become free, at this instance if that is known.
+    pub(super) fn released(&mut self, instance: Option<u64>, now: Instant) {
         self.pace.released(now);
-        self.call_next();
+        self.call_next(instance);
     }
 
-    /// Calls the first in line for one place, which is nobody else's.
-    fn call_next(&mut self) {
-        if let Some(first) = self.queue.first() {
+    /// Calls the first in line whom a place is for, which is nobody else's.
+    fn call_next(&mut self, instance: Option<u64>) {
+        if let Some(first) = self.queue.first_for(instance) {
             self.call(first, Call::RELEASE);
         } else {
-            self.tell_called();
+            tell(self.called.values_mut());
         }
     }
 
-    /// What was of no use to this one may be what another waits for: whoever is not choosy, or else
-    /// one behind it.
-    fn pass_on(&mut self, place: Place, call: Call) {
-        if call.more && self.tell_called() {
-            return;
-        }
-        let next = [self.queue.first_unchoosy(), self.queue.after(place)];
-        match next.into_iter().flatten().min() {
-            Some(next) => self.call(next, call),
+    /// What was of no use to one that is choosy may be for the first that is not.
+    fn pass_on(&mut self) {
+        match self.queue.first() {
+            Some(first) => self.call(first, Call::RELEASE),
             None => {
-                self.tell_called();
+                tell(self.called.values_mut());
             }
         }
     }
@@ -237,17 +238,12 @@ impl Line {
     /// Lets somebody find out whether there is more. One at a time, and not past those who are
     /// called for a place that is certain.
     pub(super) fn try_next(&mut self) {
-        if !self.tell_called()
+        let called = self.called.iter_mut().filter(|(place, _)| !place.is_choosy());
+        if !tell(called.map(|(_, call)| call))
             && let Some(first) = self.queue.first()
         {
             self.call(first, Call::TRIAL);
         }
-    }
-
-    /// Tells the first of those who are called that there may be more. Whether there is one.
-    fn tell_called(&mut self) -> bool {
-        let first = self.called.values_mut().next();
-        first.map(|call| call.freed = true).is_some()
     }
 
     fn call(&mut self, place: Place, call: Call) {
@@ -270,7 +266,7 @@ impl Line {
 
     /// Has the one on watch look, and set its clock.
     pub(super) fn rouse(&mut self, place: Place) {
-        let waker = self.queue.get_mut(place).cloned();
+        let waker = self.queue.waker(place);
         self.after.wake.extend(waker);
     }
 
@@ -292,6 +288,11 @@ impl Line {
         let mean = mean.unwrap_or_else(|| settings.timeout / settings.places.max(1));
         mean.saturating_mul(number(self.len()))
     }
+}
+
+/// Tells the first of those who are called that there may be more. Whether there is one.
+fn tell<'a>(mut called: impl Iterator<Item = &'a mut Call>) -> bool {
+    called.next().map(|call| call.freed = true).is_some()
 }
 
 fn number(count: usize) -> u32 {

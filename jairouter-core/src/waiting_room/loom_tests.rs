@@ -38,12 +38,12 @@ impl House {
         if self.room.waiting() == 0 && self.take() {
             return None;
         }
-        self.go_on(self.room.enter(&request(), false, Waker::noop().clone()).unwrap())
+        self.go_on(self.room.enter(&request(), 0, Waker::noop().clone()).unwrap())
     }
 
     /// One that none of the places is for.
     fn come_choosy(&self) -> Seat {
-        let seat = self.room.enter(&request(), true, Waker::noop().clone()).unwrap();
+        let seat = self.room.enter(&request(), 1, Waker::noop().clone()).unwrap();
         Self::decline(seat)
     }
 

@@ -117,7 +117,7 @@ pub use place::Priority;
 pub use room::Room;
 pub use service::WaitingRoom;
 pub use settings::Settings;
-pub(crate) use stay::Stay;
+pub(crate) use stay::{Find, LastCall, Stay};
 
 #[cfg(test)]
 #[cfg(jairouter_loom)]

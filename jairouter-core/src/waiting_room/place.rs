@@ -35,24 +35,31 @@ pub struct Priority(pub u8);
 pub(super) struct Place {
     pub(super) priority: Reverse<Priority>,
     pub(super) retried: bool,
-    pub(super) received: Instant,
+    /// In nanoseconds after the room was made; those before are alike.
+    pub(super) received: u64,
     /// No two are alike.
     pub(super) number: u64,
-    /// Whether what is free may be of no use to it: it has been to some of the instances.
-    pub(super) choosy: bool,
+    /// The instances of which a free place is of no use to it, a bit for each: it has been to them.
+    pub(super) avoids: u64,
 }
 
 impl Place {
-    /// The place of this request, the `number`th that enters.
-    pub(super) fn of(request: &InferenceRequest, number: u64) -> Self {
+    /// The place of this request, the `number`th that enters a room made at `epoch`.
+    pub(super) fn of(request: &InferenceRequest, epoch: Instant, number: u64) -> Self {
         let priority = Reverse(request.extensions.get().copied().unwrap_or_default());
-        let (retried, received) = (is_retried(request), request.received);
-        Self { priority, retried, received, number, choosy: false }
+        let received = request.received.saturating_duration_since(epoch).as_nanos() as u64;
+        let retried = is_retried(request);
+        Self { priority, retried, received, number, avoids: 0 }
     }
 
-    /// The same for one that not every instance will do for.
-    pub(super) fn choosy(self, choosy: bool) -> Self {
-        Self { choosy, ..self }
+    /// The same for one that has been to these.
+    pub(super) fn avoiding(self, avoids: u64) -> Self {
+        Self { avoids, ..self }
+    }
+
+    /// Whether not every instance will do.
+    pub(super) fn is_choosy(&self) -> bool {
+        self.avoids != 0
     }
 }
 

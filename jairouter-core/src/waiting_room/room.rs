@@ -25,6 +25,8 @@ pub struct Room {
     /// How many are in the line, for those who need no more than that. Written under the lock.
     waiting: AtomicU64,
     line: Mutex<Line>,
+    last_call: bool,
+    epoch: Instant,
 }
 
 /// A request's place in the line. Dropping it leaves the line, and hands on what it was called for.
@@ -59,8 +61,19 @@ pub(super) enum Turn {
 impl Room {
     /// An empty room.
     pub fn new(settings: Settings) -> Self {
-        let line = Mutex::new(Line::new(Instant::now()));
-        Self { settings, waiting: AtomicU64::new(0), line }
+        let epoch = Instant::now();
+        let line = Mutex::new(Line::new(epoch));
+        Self { settings, waiting: AtomicU64::new(0), line, last_call: false, epoch }
+    }
+
+    /// The same before a balancer, which is asked once more before anybody is turned away: see
+    /// [`LastCall`](super::LastCall).
+    pub(crate) fn before_balancer(self) -> Self {
+        Self { last_call: true, ..self }
+    }
+
+    pub(super) fn has_last_call(&self) -> bool {
+        self.last_call
     }
 
     /// How many requests wait.
@@ -76,9 +89,14 @@ impl Room {
     /// and one that begins to wait each could miss what the other has written, and a request would
     /// wait beside a free place.
     pub fn released(&self) {
+        self.released_at(None);
+    }
+
+    /// The same, at this instance, a bit of those that a [`Stay`](super::Stay) avoids.
+    pub(crate) fn released_at(&self, instance: Option<u64>) {
         if self.somebody_waits() {
             let now = Instant::now();
-            self.with(None, |line| line.released(now));
+            self.with(None, |line| line.released(instance, now));
         }
     }
 
@@ -97,13 +115,13 @@ impl Room {
     pub(super) fn enter(
         self: &Arc<Self>,
         request: &InferenceRequest,
-        choosy: bool,
+        avoids: u64,
         waker: Waker,
     ) -> Result<Seat, Error> {
         let now = Instant::now();
         let latest = now + self.settings.timeout;
         let seat = self.with(None, |line| {
-            let place = Place::of(request, line.arrival()).choosy(choosy);
+            let place = Place::of(request, self.epoch, line.arrival()).avoiding(avoids);
             let patience = request.deadline.map(|at| at.saturating_duration_since(now));
             if patience.is_some() && line.expected_wait(place, now) > patience {
                 return Err(self.refusal(HOPELESS, line, now));

@@ -25,6 +25,20 @@ pin_project! {
     }
 }
 
+/// In the [extensions](crate::request::Parts::extensions) of a request that cannot wait any longer: it
+/// is asked of an instance that rests, or else of none, for all others are for those in line.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct LastCall;
+
+/// What one finds whose turn it is.
+#[derive(Debug)]
+pub(crate) enum Find<T> {
+    One(T),
+    NotNow,
+    /// There is nothing left to wait for.
+    Never,
+}
+
 pin_project! {
     /// A timer that is set when it is first needed.
     #[derive(Default)]
@@ -41,33 +55,44 @@ impl Stay {
     pub(crate) fn new(
         room: &Arc<Room>,
         request: &InferenceRequest,
+        avoids: u64,
         cx: &Context<'_>,
     ) -> Result<Self, Error> {
-        let seat = room.enter(request, true, cx.waker().clone())?;
+        let seat = room.enter(request, avoids, cx.waker().clone())?;
         Ok(Self { seat: Some(seat), alarm: Alarm::default() })
     }
 
     /// What `ask` finds when it is this one's turn; it is not to be polled again then.
+    ///
+    /// # Errors
+    ///
+    /// What the room says if no place could be had in time; nothing if there is nothing to wait for.
     pub(crate) fn poll_turn<T>(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-        mut ask: impl FnMut() -> Option<T>,
-    ) -> Poll<Result<T, Error>> {
+        mut ask: impl FnMut() -> Find<T>,
+    ) -> Poll<Result<T, Option<Error>>> {
         let mut this = self.project();
         let seat = this.seat.as_mut().expect("polled after completion");
         for _ in 0..TURNS {
             match seat.look(cx.waker().clone()) {
-                Turn::Ask => {
-                    if let Some(found) = ask() {
+                Turn::Ask => match ask() {
+                    Find::One(found) => {
                         this.seat.take().into_iter().for_each(Seat::served);
                         return Poll::Ready(Ok(found));
                     }
-                    if let Err(error) = seat.refused(None, cx.waker().clone()) {
-                        return Poll::Ready(Err(error));
+                    Find::NotNow => {
+                        if let Err(error) = seat.refused(None, cx.waker().clone()) {
+                            return Poll::Ready(Err(Some(error)));
+                        }
                     }
-                }
+                    Find::Never => {
+                        this.seat.take();
+                        return Poll::Ready(Err(None));
+                    }
+                },
                 Turn::Wait(until) => ready!(this.alarm.as_mut().poll_until(until, cx)),
-                Turn::Refused(error) => return Poll::Ready(Err(error)),
+                Turn::Refused(error) => return Poll::Ready(Err(Some(error))),
             }
         }
         cx.waker().wake_by_ref();

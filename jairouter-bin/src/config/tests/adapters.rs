@@ -40,6 +40,8 @@ fn what_could_never_act_is_told() {
         ("", alone, "5:"),
         ("", itself, "5:"),
         (queue, "", "3:"),
+        ("fallback: { enabled: true, on-context-length: true }", "", "2:"),
+        ("", "fallback: { enabled: true, strategy: cache, on-missing-model: true }", "5:"),
         ("", queue, "4:"),
         ("concurrency: { limit: 5, queue: 5 }", "concurrency: { limit: unlimited }", "3:"),
     ] {
@@ -49,6 +51,8 @@ fn what_could_never_act_is_told() {
     let limit = ", concurrency: { limit: 1 }";
     good(&file(queue, "", limit));
     good(&file("", queue, limit));
+    good(&file("health-check: { enabled: false, interval: 1s }", "", ""));
+    good(&file("fallback: { on-context-length: true }", "", ""));
     good(&file(queue, "concurrency: { queue: 0, limit: 4 }", ""));
     good(&file(&alone.replace("true", "false"), "", ""));
     good(&file(&alone.replace("models", "on-missing-model: true, models"), "", ""));

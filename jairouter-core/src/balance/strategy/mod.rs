@@ -55,10 +55,19 @@ pub struct Candidates<'a> {
     states: &'a [Arc<InstanceState>],
     tried: &'a Tried,
     now: Instant,
-    /// Leave out those that rest or have just come back, over this time.
-    spare: Option<Duration>,
-    /// Leave out those that rest.
-    rested: bool,
+    which: Which,
+}
+
+/// Which of those that could be asked are.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Which {
+    /// All but those that rest, or have just come back and are spared for this time.
+    Well(Duration),
+    All,
+    /// All but those that rest.
+    Rested,
+    /// Those that rest.
+    Resting,
 }
 
 impl<'a> Candidates<'a> {
@@ -66,14 +75,14 @@ impl<'a> Candidates<'a> {
         states: &'a [Arc<InstanceState>],
         tried: &'a Tried,
         now: Instant,
-        spare: Option<Duration>,
+        which: Which,
     ) -> Self {
-        Self { states, tried, now, spare, rested: false }
+        Self { states, tried, now, which }
     }
 
-    /// The same without those that rest.
-    pub(super) fn rested(self) -> Self {
-        Self { rested: true, ..self }
+    /// Others of the same.
+    pub(super) fn only(self, which: Which) -> Self {
+        Self { which, ..self }
     }
 
     /// Where a place at an instance that does not rest may be waited for.
@@ -90,6 +99,12 @@ impl<'a> Candidates<'a> {
         let states = self.states.iter().enumerate();
         let mut rooms = states.filter_map(|(index, state)| Some((index, state, state.room()?)));
         rooms.find(|(index, state, _)| may_be_waited_for(*index, state)).map(|(_, _, room)| room)
+    }
+
+    /// Whether one that waits already may wait on.
+    pub(super) fn may_recover(&self) -> bool {
+        let mut states = self.states.iter().enumerate();
+        states.any(|(index, state)| !self.tried.contains(index) && state.may_recover(self.now))
     }
 
     /// Whether a request that has failed elsewhere would likely fail there.
@@ -110,14 +125,22 @@ impl<'a> Candidates<'a> {
                 && !state.is_full()
                 && !self.tried.contains(index)
                 && state.is_refusing(self.now).is_none()
-                && !(self.rested && (state.is_resting(self.now) || state.is_last_resort()))
-                && self.spare.is_none_or(|slow_start| !self.is_spared(state, slow_start))
+                && match self.which {
+                    Which::Well(slow_start) => !self.is_spared(state, slow_start),
+                    Which::All => true,
+                    Which::Rested => !self.rests(state),
+                    Which::Resting => self.rests(state),
+                }
         })
+    }
+
+    fn rests(&self, state: &InstanceState) -> bool {
+        state.is_resting(self.now) || state.is_last_resort()
     }
 
     /// Whether others should be asked rather than this one.
     fn is_spared(&self, state: &InstanceState, slow_start: Duration) -> bool {
-        if self.is_suspect(state) || state.is_resting(self.now) || state.is_last_resort() {
+        if self.is_suspect(state) || self.rests(state) {
             return true;
         }
         let warmth = state.warmth(self.now, slow_start);
@@ -176,7 +199,8 @@ pub(crate) mod tests {
         pool: &[Arc<InstanceState>],
         request: &InferenceRequest,
     ) -> Option<usize> {
-        strategy.select(request, &Candidates::new(pool, &Tried::default(), Instant::now(), None))
+        strategy
+            .select(request, &Candidates::new(pool, &Tried::default(), Instant::now(), Which::All))
     }
 
     fn every_strategy() -> Vec<Box<dyn Strategy>> {
@@ -220,14 +244,16 @@ pub(crate) mod tests {
                 let mut tried = Tried::default();
                 let mut seen = [false; 3];
                 for _ in 0..3 {
-                    let candidates = Candidates::new(&pool, &tried, Instant::now(), None);
+                    let candidates = Candidates::new(&pool, &tried, Instant::now(), Which::All);
                     let chosen = strategy.select(&request(), &candidates).unwrap();
                     assert!(!std::mem::replace(&mut seen[chosen], true));
                     tried.push(chosen);
                 }
                 assert_eq!(
-                    strategy
-                        .select(&request(), &Candidates::new(&pool, &tried, Instant::now(), None)),
+                    strategy.select(
+                        &request(),
+                        &Candidates::new(&pool, &tried, Instant::now(), Which::All)
+                    ),
                     None
                 );
             }

@@ -20,7 +20,7 @@ pub(super) struct Model {
 enum Mode {
     Closed { in_a_row: u32 },
     Open { until: Duration },
-    HalfOpen { out: u32, passed: u32 },
+    HalfOpen { since: u64, out: u32, passed: u32 },
 }
 
 const FIRST: u64 = 2;
@@ -44,7 +44,9 @@ impl Model {
     pub(super) fn wait(&self) -> Option<Duration> {
         match self.mode {
             Mode::Open { until } => until.checked_sub(self.now).filter(|left| !left.is_zero()),
-            Mode::HalfOpen { out, passed } if out + passed == self.settings.success_threshold => {
+            Mode::HalfOpen { out, passed, .. }
+                if out + passed == self.settings.success_threshold =>
+            {
                 Some(SECOND)
             }
             _ => None,
@@ -105,8 +107,10 @@ impl Model {
         match self.mode {
             _ if self.wait().is_some() => return false,
             Mode::Closed { .. } => {}
-            Mode::Open { .. } => self.enter(Mode::HalfOpen { out: 1, passed: 0 }),
-            Mode::HalfOpen { out, passed } => self.mode = Mode::HalfOpen { out: out + 1, passed },
+            Mode::Open { .. } => self.half_open(1),
+            Mode::HalfOpen { since, out, passed } => {
+                self.mode = Mode::HalfOpen { since, out: out + 1, passed };
+            }
         }
         true
     }
@@ -118,8 +122,8 @@ impl Model {
                 self.mode = Mode::Closed { in_a_row: 0 };
             }
             Mode::Open { .. } => unreachable!("an open breaker admits nobody"),
-            Mode::HalfOpen { out, passed } => {
-                self.mode = Mode::HalfOpen { out: out - 1, passed: passed + 1 };
+            Mode::HalfOpen { since, out, passed } => {
+                self.mode = Mode::HalfOpen { since, out: out - 1, passed: passed + 1 };
                 if passed + 1 == self.settings.success_threshold {
                     self.enter(Mode::Closed { in_a_row: 0 });
                     // As the breaker does: to the second, and never too early.
@@ -143,15 +147,23 @@ impl Model {
     }
 
     pub(super) fn give_back(&mut self) {
-        if let Mode::HalfOpen { out, passed } = self.mode {
-            self.mode = Mode::HalfOpen { out: out - 1, passed };
+        if let Mode::HalfOpen { since, out, passed } = self.mode {
+            self.mode = Mode::HalfOpen { since, out: out - 1, passed };
         }
     }
 
     pub(super) fn probe_soon(&mut self) {
-        if let Mode::Open { until } = self.mode {
-            self.mode = Mode::Open { until: until.min(self.now) };
+        match self.mode {
+            Mode::Open { until } => self.mode = Mode::Open { until: until.min(self.now) },
+            Mode::HalfOpen { since, out: 1.., .. } if self.now.as_secs() - since >= 5 => {
+                self.half_open(0);
+            }
+            _ => {}
         }
+    }
+
+    fn half_open(&mut self, out: u32) {
+        self.enter(Mode::HalfOpen { since: self.now.as_secs(), out, passed: 0 });
     }
 
     pub(super) fn reset(&mut self) {

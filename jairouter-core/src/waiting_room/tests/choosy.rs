@@ -3,7 +3,10 @@
 use tokio_test::{assert_pending, assert_ready};
 
 use super::*;
-use crate::waiting_room::Stay;
+use crate::waiting_room::{Find, Stay};
+
+/// The instance that it has been to.
+const BEEN_TO: u64 = 1;
 
 /// One that takes what there is if `fits`.
 struct Choosy {
@@ -14,16 +17,16 @@ struct Choosy {
 impl Choosy {
     fn enter(house: &House) -> Result<Self, Error> {
         let cx = Context::from_waker(Waker::noop());
-        let stay = Box::pin(Stay::new(&house.room, &request(), &cx)?);
+        let stay = Box::pin(Stay::new(&house.room, &request(), BEEN_TO, &cx)?);
         Ok(Self { stay: tokio_test::task::spawn(stay), asked: 0 })
     }
 
-    fn poll(&mut self, fits: bool) -> Poll<Result<(), Error>> {
+    fn poll(&mut self, fits: bool) -> Poll<Result<(), Option<Error>>> {
         let asked = &mut self.asked;
         self.stay.enter(|cx, stay| {
             stay.get_mut().as_mut().poll_turn(cx, || {
                 *asked += 1;
-                fits.then_some(())
+                if fits { Find::One(()) } else { Find::NotNow }
             })
         })
     }
@@ -39,15 +42,32 @@ async fn what_is_of_no_use_to_it_is_for_those_behind() {
     assert_pending!(second.poll(false));
     let mut last = house.waiting(request());
     let asked = (first.asked, second.asked);
+    house.engine.grow();
+    house.room.released_at(Some(BEEN_TO));
+    assert!(!first.stay.is_woken() && !second.stay.is_woken(), "it is not for them");
+    let held_too = served(&mut last);
+    let mut last = house.waiting(request());
     drop(held);
-    assert!(first.stay.is_woken() && !last.is_woken(), "the first that came");
+    assert!(first.stay.is_woken() && !second.stay.is_woken(), "where it is free is not known");
     assert_pending!(first.poll(false));
-    assert!(second.stay.is_woken());
-    assert_pending!(second.poll(false));
-    assert_eq!((first.asked, second.asked), (asked.0 + 1, asked.1 + 1), "once each");
-    let _held = served(&mut last);
+    assert_eq!((first.asked, second.asked), (asked.0 + 1, asked.1));
+    let _held = (served(&mut last), held_too);
     assert_eq!(house.room.waiting(), 2);
+    house.room.released_at(Some(BEEN_TO << 1));
+    assert!(first.stay.is_woken() && !second.stay.is_woken());
+    assert_ready!(first.poll(true)).unwrap();
     drop((first, second));
+    assert_eq!(house.room.waiting(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_has_nothing_to_wait_for_is_gone_at_once() {
+    let house = House::new(10, 1);
+    let _held = house.served();
+    let mut choosy = Choosy::enter(&house).unwrap();
+    let gone =
+        choosy.stay.enter(|cx, stay| stay.get_mut().as_mut().poll_turn(cx, || Find::<()>::Never));
+    assert!(matches!(gone, Poll::Ready(Err(None))));
     assert_eq!(house.room.waiting(), 0);
 }
 
@@ -91,7 +111,7 @@ async fn the_room_is_as_large_and_the_wait_as_long_as_for_others() {
         advance(SECOND).await;
     }
     let late = assert_ready!(choosy.poll(false)).unwrap_err();
-    assert_eq!(late.kind(), Kind::Overloaded);
+    assert_eq!(late.map(|late| late.kind()), Some(Kind::Overloaded));
     assert!((3..=5).contains(&choosy.asked), "{}", choosy.asked);
     assert_eq!(house.room.waiting(), 0);
 }
