@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use bytes::Bytes;
-use jairouter_core::{Backend, InferenceRequest};
+use jairouter_core::{Backend, Endpoint, InferenceRequest};
 use serde_json::Value;
 
 use crate::compare::{differ, lacks};
@@ -14,11 +14,17 @@ use crate::stream::{Said, said};
 /// A body longer than this is cut at fewer places.
 const LONG: usize = 4096;
 
-/// A question of which only the model and whether it is streamed matter.
-fn any_question(row: &Exchange) -> Bytes {
-    let (stream, messages) = (row.stream, r#"[{"role":"user","content":"Hi"}]"#);
-    let rest = r#""prompt":"","input":"","query":"","documents":[]"#;
-    format!(r#"{{"model":"m","stream":{stream},"messages":{messages},{rest}}}"#).into()
+/// A question of which only the model and whether it is streamed matter. It has only fields of its
+/// endpoint: some engines refuse all others.
+fn any_question(row: &Exchange, endpoint: Endpoint) -> Bytes {
+    let messages = r#""messages":[{"role":"user","content":"Hi"}]"#;
+    let rest = match endpoint {
+        Endpoint::ChatCompletions => messages.to_owned(),
+        Endpoint::Completions => r#""prompt":"""#.to_owned(),
+        Endpoint::Embeddings => r#""input":"""#.to_owned(),
+        _ => format!(r#"{messages},"prompt":"","input":"","query":"","documents":[]"#),
+    };
+    format!(r#"{{"model":"m","stream":{},{rest}}}"#, row.stream).into()
 }
 
 // Memory does not refuse a write.
@@ -46,7 +52,7 @@ pub(crate) fn exchange<B: Backend + Clone + 'static>(
         None if endpoint.is_multipart() => {
             all.body(row, "request").unwrap_or_else(|| any_form(row))
         }
-        None => any_question(row),
+        None => any_question(row, endpoint),
     };
     let asked = match request(endpoint, payload.clone()) {
         Ok(asked) => asked,
