@@ -87,7 +87,8 @@ pub(crate) fn exchange<B: Backend + Clone + 'static>(
         wrong.push(format!("byte by byte it is {got:?}"));
     }
     if row.upstream.status < 300 && (row.stream || row.response_pair) {
-        wrong.extend(early(&answer, &meaning, &|pieces| {
+        let may_end = |at: usize| all.ends_with_body && row.stream && is_between(&answer, at);
+        wrong.extend(early(&answer, &meaning, &may_end, &|pieces| {
             let got = ask(pieces).1;
             (self::meaning(row, &asked, &got), got)
         }));
@@ -262,10 +263,11 @@ fn without_its_own(json: Value) -> Value {
 fn early(
     answer: &Bytes,
     whole: &(u16, bool, Meaning),
+    may_end: &dyn Fn(usize) -> bool,
     ask: &dyn Fn(Vec<Bytes>) -> ((u16, bool, Meaning), Got),
 ) -> Vec<String> {
     let end = answer.trim_ascii_end().len();
-    for end in cuts(end) {
+    for end in cuts(end).filter(|end| !may_end(*end)) {
         let (got, raw) = ask(vec![answer.slice(..end)]);
         let looks_complete = got.0 < 300 && !got.1;
         // All that the caller gets may have come before what is left out.
@@ -274,6 +276,13 @@ fn early(
         }
     }
     Vec::new()
+}
+
+/// Whether this is between two events of one line each: all that is missing is the next one.
+fn is_between(answer: &[u8], at: usize) -> bool {
+    let (before, after) = answer.split_at(at);
+    let is_whole = before.trim_ascii_end().ends_with(b"}");
+    is_whole && after.trim_ascii_start().starts_with(b"data:")
 }
 
 fn says_as_much(got: &Meaning, whole: &Meaning) -> bool {
@@ -314,4 +323,16 @@ pub(crate) fn models<B: Backend>(all: &Exchanges, row: &Exchange, backend: &B) -
         other => wrong.push(format!("the models are {other:?} and should be {ids:?}")),
     }
     wrong
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_between_two_events_is_a_body_s_end_no_cut() {
+        let answer = b"data: {\"a\":{}}\n\ndata: {\"b\":1}\n\n";
+        let between: Vec<_> = (1..answer.len()).filter(|at| is_between(answer, *at)).collect();
+        assert_eq!(between, [14, 15, 16]);
+    }
 }
