@@ -14,6 +14,8 @@ pub use jairouter_openai as openai;
 pub use jairouter_simulated as simulated;
 #[cfg(feature = "tensorrt-llm")]
 pub use jairouter_tensorrt_llm as tensorrt_llm;
+#[cfg(feature = "triton")]
+pub use jairouter_triton as triton;
 
 use std::sync::Arc;
 
@@ -37,6 +39,8 @@ pub const NAMES: &[&str] = &[
     "simulated",
     #[cfg(feature = "tensorrt-llm")]
     "tensorrt-llm",
+    #[cfg(feature = "triton")]
+    "triton",
     #[cfg(feature = "openai")]
     "vllm",
     #[cfg(feature = "openai")]
@@ -57,6 +61,9 @@ pub fn by_name(name: &str) -> Option<Arc<dyn Backend>> {
         "tensorrtllm" | "trtllm" | "trtllmserve" => {
             Some(Arc::new(jairouter_tensorrt_llm::TensorRtLlm::new()))
         }
+        // As it is set up by default: another deployment is `Triton::with` its settings.
+        #[cfg(feature = "triton")]
+        "triton" => Some(Arc::new(jairouter_triton::Triton::new())),
         #[cfg(feature = "openai")]
         other => Some(Arc::new(jairouter_openai::OpenAi::dialect(dialect(other)?))),
         #[cfg(not(feature = "openai"))]
