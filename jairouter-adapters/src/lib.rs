@@ -12,6 +12,10 @@ pub use jairouter_ollama as ollama;
 pub use jairouter_openai as openai;
 #[cfg(feature = "simulated")]
 pub use jairouter_simulated as simulated;
+#[cfg(feature = "tensorrt-llm")]
+pub use jairouter_tensorrt_llm as tensorrt_llm;
+#[cfg(feature = "triton")]
+pub use jairouter_triton as triton;
 
 mod custom;
 
@@ -36,6 +40,10 @@ pub const NAMES: &[&str] = &[
     "sglang",
     #[cfg(feature = "simulated")]
     "simulated",
+    #[cfg(feature = "tensorrt-llm")]
+    "tensorrt-llm",
+    #[cfg(feature = "triton")]
+    "triton",
     #[cfg(feature = "openai")]
     "vllm",
     #[cfg(feature = "openai")]
@@ -52,6 +60,13 @@ pub fn by_name(name: &str) -> Option<Arc<dyn Backend>> {
     match name.as_str() {
         #[cfg(feature = "ollama")]
         "ollama" => Some(Arc::new(jairouter_ollama::Ollama::new())),
+        #[cfg(feature = "tensorrt-llm")]
+        "tensorrtllm" | "trtllm" | "trtllmserve" => {
+            Some(Arc::new(jairouter_tensorrt_llm::TensorRtLlm::new()))
+        }
+        // As it is set up by default: another deployment is `Triton::with` its settings.
+        #[cfg(feature = "triton")]
+        "triton" => Some(Arc::new(jairouter_triton::Triton::new())),
         #[cfg(feature = "openai")]
         other => Some(Arc::new(jairouter_openai::OpenAi::dialect(dialect(other)?))),
         #[cfg(not(feature = "openai"))]
@@ -104,6 +119,15 @@ mod tests {
                 let found = by_name(written).map(|backend| backend.name().to_owned());
                 assert_eq!(found.as_deref(), Some(name), "{written}");
             }
+        }
+    }
+
+    #[test]
+    #[cfg(feature = "tensorrt-llm")]
+    fn tensorrt_llm_is_found_by_the_name_of_its_server_too() {
+        for written in ["TensorRT-LLM", "tensorrt_llm", "trtllm", "trtllm-serve", "TRT-LLM"] {
+            let found = by_name(written).map(|backend| backend.name());
+            assert_eq!(found, Some("tensorrt-llm"), "{written}");
         }
     }
 

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use bytes::Bytes;
-use jairouter_core::{Backend, InferenceRequest};
+use jairouter_core::{Backend, Endpoint, InferenceRequest};
 use serde_json::Value;
 
 use crate::compare::{differ, lacks};
@@ -14,11 +14,17 @@ use crate::stream::{Said, said};
 /// A body longer than this is cut at fewer places.
 const LONG: usize = 4096;
 
-/// A question of which only the model and whether it is streamed matter.
-fn any_question(row: &Exchange) -> Bytes {
-    let (stream, messages) = (row.stream, r#"[{"role":"user","content":"Hi"}]"#);
-    let rest = r#""prompt":"","input":"","query":"","documents":[]"#;
-    format!(r#"{{"model":"m","stream":{stream},"messages":{messages},{rest}}}"#).into()
+/// A question of which only the model and whether it is streamed matter. It has only fields of its
+/// endpoint: some engines refuse all others.
+fn any_question(row: &Exchange, endpoint: Endpoint) -> Bytes {
+    let messages = r#""messages":[{"role":"user","content":"Hi"}]"#;
+    let rest = match endpoint {
+        Endpoint::ChatCompletions => messages.to_owned(),
+        Endpoint::Completions => r#""prompt":"""#.to_owned(),
+        Endpoint::Embeddings => r#""input":"""#.to_owned(),
+        _ => format!(r#"{messages},"prompt":"","input":"","query":"","documents":[]"#),
+    };
+    format!(r#"{{"model":"m","stream":{},{rest}}}"#, row.stream).into()
 }
 
 // Memory does not refuse a write.
@@ -46,7 +52,7 @@ pub(crate) fn exchange<B: Backend + Clone + 'static>(
         None if endpoint.is_multipart() => {
             all.body(row, "request").unwrap_or_else(|| any_form(row))
         }
-        None => any_question(row),
+        None => any_question(row, endpoint),
     };
     let asked = match request(endpoint, payload.clone()) {
         Ok(asked) => asked,
@@ -81,7 +87,8 @@ pub(crate) fn exchange<B: Backend + Clone + 'static>(
         wrong.push(format!("byte by byte it is {got:?}"));
     }
     if row.upstream.status < 300 && (row.stream || row.response_pair) {
-        wrong.extend(early(&answer, &meaning, &|pieces| {
+        let may_end = |at: usize| all.ends_with_body && row.stream && is_between(&answer, at);
+        wrong.extend(early(&answer, &meaning, &may_end, &|pieces| {
             let got = ask(pieces).1;
             (self::meaning(row, &asked, &got), got)
         }));
@@ -256,10 +263,11 @@ fn without_its_own(json: Value) -> Value {
 fn early(
     answer: &Bytes,
     whole: &(u16, bool, Meaning),
+    may_end: &dyn Fn(usize) -> bool,
     ask: &dyn Fn(Vec<Bytes>) -> ((u16, bool, Meaning), Got),
 ) -> Vec<String> {
     let end = answer.trim_ascii_end().len();
-    for end in cuts(end) {
+    for end in cuts(end).filter(|end| !may_end(*end)) {
         let (got, raw) = ask(vec![answer.slice(..end)]);
         let looks_complete = got.0 < 300 && !got.1;
         // All that the caller gets may have come before what is left out.
@@ -268,6 +276,13 @@ fn early(
         }
     }
     Vec::new()
+}
+
+/// Whether this is between two events of one line each: all that is missing is the next one.
+fn is_between(answer: &[u8], at: usize) -> bool {
+    let (before, after) = answer.split_at(at);
+    let is_whole = before.trim_ascii_end().ends_with(b"}");
+    is_whole && after.trim_ascii_start().starts_with(b"data:")
 }
 
 fn says_as_much(got: &Meaning, whole: &Meaning) -> bool {
@@ -308,4 +323,16 @@ pub(crate) fn models<B: Backend>(all: &Exchanges, row: &Exchange, backend: &B) -
         other => wrong.push(format!("the models are {other:?} and should be {ids:?}")),
     }
     wrong
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_between_two_events_is_a_body_s_end_no_cut() {
+        let answer = b"data: {\"a\":{}}\n\ndata: {\"b\":1}\n\n";
+        let between: Vec<_> = (1..answer.len()).filter(|at| is_between(answer, *at)).collect();
+        assert_eq!(between, [14, 15, 16]);
+    }
 }

@@ -17,6 +17,7 @@ pub struct Exchanges {
     folder: PathBuf,
     rows: Vec<Exchange>,
     empty: Vec<(String, Value)>,
+    pub(crate) ends_with_body: bool,
 }
 
 /// A question and its answer, on the engine's side and on the caller's.
@@ -130,7 +131,7 @@ impl Exchanges {
             Ok(Index::Rows(rows) | Index::Wrapped { exchanges: rows }) => rows,
             Err(source) => return Err(ReadError::Json { index, source }),
         };
-        Ok(Self { folder, rows, empty: Vec::new() })
+        Ok(Self { folder, rows, empty: Vec::new(), ends_with_body: false })
     }
 
     /// Those of which this is true.
@@ -145,6 +146,14 @@ impl Exchanges {
     #[must_use]
     pub fn says_nothing(mut self, field: &str, value: Value) -> Self {
         self.empty.push((field.to_owned(), value));
+        self
+    }
+
+    /// Streams whose only end is that of their body. One that ends between two events cannot be told
+    /// from a whole one, so it may look complete; one that ends inside of an event may not.
+    #[must_use]
+    pub fn ended_by_their_body(mut self) -> Self {
+        self.ends_with_body = true;
         self
     }
 
