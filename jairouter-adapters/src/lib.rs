@@ -6,6 +6,8 @@
 //! assert!(jairouter_adapters::by_name("gpt").is_none());
 //! ```
 
+#[cfg(feature = "anthropic")]
+pub use jairouter_anthropic as anthropic;
 #[cfg(feature = "ollama")]
 pub use jairouter_ollama as ollama;
 #[cfg(feature = "openai")]
@@ -21,6 +23,8 @@ use jairouter_core::Backend;
 pub const NAMES: &[&str] = &[
     #[cfg(feature = "openai")]
     "normal",
+    #[cfg(feature = "anthropic")]
+    "anthropic",
     #[cfg(feature = "openai")]
     "gpustack",
     #[cfg(feature = "openai")]
@@ -47,6 +51,8 @@ pub fn by_name(name: &str) -> Option<Arc<dyn Backend>> {
         .flat_map(char::to_lowercase)
         .collect();
     match name.as_str() {
+        #[cfg(feature = "anthropic")]
+        "anthropic" => Some(Arc::new(jairouter_anthropic::Anthropic::new())),
         #[cfg(feature = "ollama")]
         "ollama" => Some(Arc::new(jairouter_ollama::Ollama::new())),
         #[cfg(feature = "openai")]
