@@ -8,6 +8,8 @@
 
 #[cfg(feature = "anthropic")]
 pub use jairouter_anthropic as anthropic;
+#[cfg(feature = "gemini")]
+pub use jairouter_gemini as gemini;
 #[cfg(feature = "ollama")]
 pub use jairouter_ollama as ollama;
 #[cfg(feature = "openai")]
@@ -25,6 +27,8 @@ pub const NAMES: &[&str] = &[
     "normal",
     #[cfg(feature = "anthropic")]
     "anthropic",
+    #[cfg(feature = "gemini")]
+    "gemini",
     #[cfg(feature = "openai")]
     "gpustack",
     #[cfg(feature = "openai")]
@@ -53,6 +57,8 @@ pub fn by_name(name: &str) -> Option<Arc<dyn Backend>> {
     match name.as_str() {
         #[cfg(feature = "anthropic")]
         "anthropic" => Some(Arc::new(jairouter_anthropic::Anthropic::new())),
+        #[cfg(feature = "gemini")]
+        "gemini" => Some(Arc::new(jairouter_gemini::Gemini::new())),
         #[cfg(feature = "ollama")]
         "ollama" => Some(Arc::new(jairouter_ollama::Ollama::new())),
         #[cfg(feature = "openai")]
