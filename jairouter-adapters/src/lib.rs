@@ -6,6 +6,10 @@
 //! assert!(jairouter_adapters::by_name("gpt").is_none());
 //! ```
 
+#[cfg(feature = "anthropic")]
+pub use jairouter_anthropic as anthropic;
+#[cfg(feature = "gemini")]
+pub use jairouter_gemini as gemini;
 #[cfg(feature = "ollama")]
 pub use jairouter_ollama as ollama;
 #[cfg(feature = "openai")]
@@ -28,6 +32,10 @@ use jairouter_core::Backend;
 pub const NAMES: &[&str] = &[
     #[cfg(feature = "openai")]
     "normal",
+    #[cfg(feature = "anthropic")]
+    "anthropic",
+    #[cfg(feature = "gemini")]
+    "gemini",
     #[cfg(feature = "openai")]
     "gpustack",
     #[cfg(feature = "openai")]
@@ -58,6 +66,10 @@ pub fn by_name(name: &str) -> Option<Arc<dyn Backend>> {
         .flat_map(char::to_lowercase)
         .collect();
     match name.as_str() {
+        #[cfg(feature = "anthropic")]
+        "anthropic" => Some(Arc::new(jairouter_anthropic::Anthropic::new())),
+        #[cfg(feature = "gemini")]
+        "gemini" => Some(Arc::new(jairouter_gemini::Gemini::new())),
         #[cfg(feature = "ollama")]
         "ollama" => Some(Arc::new(jairouter_ollama::Ollama::new())),
         #[cfg(feature = "tensorrt-llm")]
@@ -126,7 +138,8 @@ mod tests {
     #[cfg(feature = "tensorrt-llm")]
     fn tensorrt_llm_is_found_by_the_name_of_its_server_too() {
         for written in ["TensorRT-LLM", "tensorrt_llm", "trtllm", "trtllm-serve", "TRT-LLM"] {
-            let found = by_name(written).map(|backend| backend.name());
+            let found = by_name(written).map(|backend| backend.name().to_owned());
+            let found = found.as_deref();
             assert_eq!(found, Some("tensorrt-llm"), "{written}");
         }
     }

@@ -36,7 +36,7 @@
 //! | the request | equal as JSON, null and absent alike; byte for byte if it passes through |
 //! | an answer in one piece | all that the caller's side has; engines may say more |
 //! | a stream | equal in text, reasoning, tool calls, finish reasons, usage and model when put together; the role first, one finish reason, usage only if recorded, `[DONE]` last or an error and no `[DONE]` |
-//! | a refusal | the recorded status, `type` and `message` |
+//! | a refusal | the recorded status and `message`; what is said of the gateway's own key is not told |
 //! | ids and times | there, and otherwise any |
 //!
 //! # What is a verdict

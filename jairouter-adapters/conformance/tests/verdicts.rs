@@ -138,3 +138,31 @@ fn a_folder_that_cannot_be_read_says_why() {
     std::fs::write(folder.path().join("index.json"), "{}").unwrap();
     assert!(Exchanges::read(folder.path()).is_err());
 }
+
+/// An engine whose paths name the model, and which refuses our key.
+#[derive(Debug, Clone, Copy)]
+struct InThePath;
+
+impl Backend for InThePath {
+    fn name(&self) -> &'static str {
+        "in-the-path"
+    }
+
+    fn path(&self, route: &Route<'_>) -> Option<Cow<'static, str>> {
+        Some(format!("/v1/models/{}:chat", route.model).into())
+    }
+}
+
+#[test]
+fn a_path_may_name_the_model_and_what_is_said_of_a_key_stays_with_the_gateway() {
+    let folder = tempfile::tempdir().unwrap();
+    let row = r#"[{"framework":"x","case":"key",
+        "upstream":{"method":"POST","path":"/v1/models/big:chat","status":401},
+        "client":{"path":"/v1/chat/completions","status":502},
+        "files":{"response":"theirs","openai.response":"ours"},"response_pair":true}]"#;
+    let refusal = r#"{"error":{"message":"sk-1 is no key","type":"t","param":null,"code":null}}"#;
+    for (name, text) in [("index.json", row), ("theirs", refusal), ("ours", refusal)] {
+        std::fs::write(folder.path().join(name), text).unwrap();
+    }
+    Exchanges::read(folder.path()).unwrap().check(&InThePath).assert(1);
+}

@@ -145,7 +145,11 @@ fn paths(
 
 /// Whether it does so in OpenAI's words, at OpenAI's paths.
 fn speaks_openai(backend: &dyn Backend, service: ServiceType) -> bool {
-    paths(backend, service).any(|(endpoint, path)| path == endpoint.path())
+    use Endpoint::{CountTokens, Detokenize, Messages, Tokenize};
+    paths(backend, service).any(|(endpoint, path)| {
+        let is_openai_s = !matches!(endpoint, Messages | CountTokens | Tokenize | Detokenize);
+        is_openai_s && path == endpoint.path()
+    })
 }
 
 /// The endpoint whose path an instance's `path` replaces.

@@ -116,3 +116,20 @@ model:
     assert_eq!(c.headers["authorization"], "Bearer k");
     assert!(config.inactive.is_empty());
 }
+
+#[test]
+fn a_key_goes_where_the_framework_wants_it() {
+    for (adapter, header, value) in [
+        ("normal", "authorization", "Bearer k"),
+        ("anthropic", "x-api-key", "k"),
+        ("gemini", "x-goog-api-key", "k"),
+    ] {
+        let text = format!(
+            "model:\n  services:\n    chat:\n      instances:\n        - {{ name: a, base-url: \
+             'http://a:1', adapter: {adapter}, api-key: k }}\n"
+        );
+        let config = good(&text);
+        let headers = &config.services[0].instances[0].headers;
+        assert_eq!((headers.len(), &headers[header]), (1, &value.parse().unwrap()));
+    }
+}

@@ -1,0 +1,10 @@
+//! Chat: `:generateContent` and `:streamGenerateContent`.
+
+mod chunk;
+mod request;
+mod stream;
+mod whole;
+
+pub(crate) use request::encode;
+pub(crate) use stream::Stream;
+pub(crate) use whole::whole;
