@@ -17,7 +17,8 @@ pub trait Edit: Send {
     /// Whether this event may have to be another. It is given as it stands, with its name, its
     /// comments and its blank line: a look that parses nothing.
     ///
-    /// Every event is shown once, and in order.
+    /// Every event is shown once, and in order. One that ends with the body instead of a blank line
+    /// is always edited, since it may be half of one.
     fn concerns(&mut self, event: &[u8]) -> bool;
 
     /// Writes what goes out for an event that does concern it.
@@ -51,13 +52,7 @@ pub enum Edited {
 pub fn edit<E: Edit + 'static>(body: Body, edit: E) -> Body {
     Body::new(Editing {
         body,
-        events: Editor {
-            edit,
-            partial: BytesMut::new(),
-            searched: 0,
-            after_cr: false,
-            out: VecDeque::new(),
-        },
+        events: Editor { edit, partial: BytesMut::new(), searched: 0, out: VecDeque::new() },
         state: State::Open,
     })
 }
@@ -84,8 +79,6 @@ struct Editor<E> {
     partial: BytesMut,
     /// How much of it holds no blank line.
     searched: usize,
-    /// Whether the last event ended with a CR, so that an LF belongs to it.
-    after_cr: bool,
     out: VecDeque<Bytes>,
 }
 
@@ -105,14 +98,20 @@ impl<E: Edit> Editor<E> {
             }
             self.partial.split().freeze()
         };
-        // The other half of the last event's line break is no part of this one.
-        let half = usize::from(std::mem::take(&mut self.after_cr) && data.starts_with(b"\n"));
-        let (mut kept, mut at) = (0, half);
+        let (mut kept, mut at) = (0, 0);
         let mut result = Ok(());
         while let Some(length) = first_blank_line(&data[at..]) {
             let end = at + length;
+            // The other half of a line break may still come.
+            if end == data.len() && data.ends_with(b"\r") {
+                break;
+            }
             let mut written = BytesMut::new();
-            let edited = self.event(&data[at..end], &mut written);
+            let event = &data[at..end];
+            let edited = match self.edit.concerns(event) {
+                true => self.event(event, &mut written),
+                false => Ok(Edited::Kept),
+            };
             if !matches!(edited, Ok(Edited::Kept)) || !written.is_empty() {
                 self.give(data.slice(kept..at));
                 self.give(written.freeze());
@@ -126,7 +125,6 @@ impl<E: Edit> Editor<E> {
         }
         self.give(data.slice(kept..at));
         result?;
-        self.after_cr = at == data.len() && data.ends_with(b"\r");
         self.partial.extend_from_slice(&data[at..]);
         self.wait()
     }
@@ -141,21 +139,22 @@ impl<E: Edit> Editor<E> {
 
     fn event(&mut self, event: &[u8], written: &mut BytesMut) -> Result<Edited, Error> {
         let mut edited = Edited::Kept;
-        if self.edit.concerns(event) {
-            Events::default().push(event, |message| {
-                edited = self.edit.edit(message, written)?;
-                Ok(())
-            })?;
-        }
+        Events::default().push(event, |message| {
+            edited = self.edit.edit(message, written)?;
+            Ok(())
+        })?;
         Ok(edited)
     }
 
-    /// The last event may have no blank line. What it is, is judged by who reads the stream.
+    /// The last event may have no blank line; but then it may also be half of one, so that it has to
+    /// be looked at whatever it is.
     fn end(&mut self) -> Result<(), Error> {
         let last = self.partial.split().freeze();
         let mut written = BytesMut::new();
         if !last.is_empty() {
-            let edited = self.event(&[&last[..], b"\n\n"].concat(), &mut written)?;
+            let closed = [&last[..], b"\n\n"].concat();
+            self.edit.concerns(&closed);
+            let edited = self.event(&closed, &mut written)?;
             self.give(written.split().freeze());
             if edited == Edited::Kept {
                 self.give(last);
