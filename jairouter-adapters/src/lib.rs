@@ -6,12 +6,26 @@
 //! assert!(jairouter_adapters::by_name("gpt").is_none());
 //! ```
 
+#[cfg(feature = "gpustack")]
+pub use jairouter_gpustack as gpustack;
+#[cfg(feature = "llamacpp")]
+pub use jairouter_llamacpp as llamacpp;
+#[cfg(feature = "localai")]
+pub use jairouter_localai as localai;
 #[cfg(feature = "ollama")]
 pub use jairouter_ollama as ollama;
 #[cfg(feature = "openai")]
 pub use jairouter_openai as openai;
+#[cfg(feature = "sglang")]
+pub use jairouter_sglang as sglang;
 #[cfg(feature = "simulated")]
 pub use jairouter_simulated as simulated;
+#[cfg(feature = "tgi")]
+pub use jairouter_tgi as tgi;
+#[cfg(feature = "vllm")]
+pub use jairouter_vllm as vllm;
+#[cfg(feature = "xinference")]
+pub use jairouter_xinference as xinference;
 
 use std::sync::Arc;
 
@@ -21,21 +35,23 @@ use jairouter_core::Backend;
 pub const NAMES: &[&str] = &[
     #[cfg(feature = "openai")]
     "normal",
-    #[cfg(feature = "openai")]
+    #[cfg(feature = "gpustack")]
     "gpustack",
-    #[cfg(feature = "openai")]
+    #[cfg(feature = "llamacpp")]
     "llamacpp",
-    #[cfg(feature = "openai")]
+    #[cfg(feature = "localai")]
     "localai",
     #[cfg(feature = "ollama")]
     "ollama",
-    #[cfg(feature = "openai")]
+    #[cfg(feature = "sglang")]
     "sglang",
     #[cfg(feature = "simulated")]
     "simulated",
-    #[cfg(feature = "openai")]
+    #[cfg(feature = "tgi")]
+    "tgi",
+    #[cfg(feature = "vllm")]
     "vllm",
-    #[cfg(feature = "openai")]
+    #[cfg(feature = "xinference")]
     "xinference",
 ];
 
@@ -47,30 +63,28 @@ pub fn by_name(name: &str) -> Option<Arc<dyn Backend>> {
         .flat_map(char::to_lowercase)
         .collect();
     match name.as_str() {
+        #[cfg(feature = "openai")]
+        "normal" | "openai" | "openaicompatible" => Some(Arc::new(jairouter_openai::OpenAi::new())),
+        #[cfg(feature = "gpustack")]
+        "gpustack" => Some(Arc::new(jairouter_gpustack::GpuStack::new())),
+        #[cfg(feature = "llamacpp")]
+        "llamacpp" | "llama" => Some(Arc::new(jairouter_llamacpp::LlamaCpp::new())),
+        #[cfg(feature = "localai")]
+        "localai" => Some(Arc::new(jairouter_localai::LocalAi::new())),
         #[cfg(feature = "ollama")]
         "ollama" => Some(Arc::new(jairouter_ollama::Ollama::new())),
-        #[cfg(feature = "openai")]
-        other => Some(Arc::new(jairouter_openai::OpenAi::dialect(dialect(other)?))),
-        #[cfg(not(feature = "openai"))]
+        #[cfg(feature = "sglang")]
+        "sglang" => Some(Arc::new(jairouter_sglang::SgLang::new())),
+        #[cfg(feature = "simulated")]
+        "simulated" => Some(Arc::new(jairouter_simulated::Simulated::new())),
+        #[cfg(feature = "tgi")]
+        "tgi" | "textgenerationinference" => Some(Arc::new(jairouter_tgi::Tgi::new())),
+        #[cfg(feature = "vllm")]
+        "vllm" => Some(Arc::new(jairouter_vllm::Vllm::new())),
+        #[cfg(feature = "xinference")]
+        "xinference" => Some(Arc::new(jairouter_xinference::Xinference::new())),
         _ => None,
     }
-}
-
-#[cfg(feature = "openai")]
-fn dialect(name: &str) -> Option<jairouter_openai::Dialect> {
-    use jairouter_openai::Dialect;
-    Some(match name {
-        "normal" | "openai" | "openaicompatible" => Dialect::Normal,
-        "gpustack" => Dialect::GpuStack,
-        "llamacpp" | "llama" => Dialect::LlamaCpp,
-        "localai" => Dialect::LocalAi,
-        "sglang" => Dialect::SgLang,
-        #[cfg(feature = "simulated")]
-        "simulated" => Dialect::Simulated,
-        "vllm" => Dialect::Vllm,
-        "xinference" => Dialect::Xinference,
-        _ => return None,
-    })
 }
 
 #[cfg(test)]
@@ -85,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    #[cfg(feature = "openai")]
+    #[cfg(feature = "all")]
     fn a_name_is_found_however_people_write_it() {
         for (name, all) in [
             ("normal", &["Normal", "openai", "OpenAI-compatible", "openai_compatible"][..]),
@@ -93,6 +107,7 @@ mod tests {
             ("llamacpp", &["llama.cpp", "llama-cpp", "LlamaCpp", "llama_cpp"]),
             ("localai", &["LocalAI", "Local_AI"]),
             ("sglang", &["SGLang", "sg-lang"]),
+            ("tgi", &["TGI", "text-generation-inference"]),
             ("vllm", &["vLLM", "VLLM"]),
             ("xinference", &["Xinference", "xInference"]),
         ] {

@@ -86,7 +86,7 @@ fn instance(field: &Field<'_>, service: ServiceType, level: &Level) -> Option<In
         instance.adapter = "normal".into();
     }
     let is_simulated = instance.target.scheme() == "simulated";
-    let speaks_openai = !matches!(&*instance.adapter, "ollama");
+    let speaks_openai = !matches!(&*instance.adapter, "ollama" | "tgi");
     if let Some(field) = &base_url {
         if is_simulated && !speaks_openai {
             let adapter = &instance.adapter;
