@@ -83,6 +83,9 @@ impl Edit for Stream {
         let (habits, may_have) = (self.habits, |word: &[u8]| find(event, word).is_some());
         let finish = Finish::of(event);
         self.finished |= finish.is_given;
+        let is_unasked = habits.has(UNASKED_USAGE) && !self.wants_usage;
+        // Behind it nothing else is said.
+        let looks_at_usage = is_unasked || habits.has(STOP_AFTER_CALLS);
         self.choices.holds_back()
             || habits.has(NO_IDS)
             || finish.is_odd
@@ -90,7 +93,7 @@ impl Edit for Stream {
             || may_have(b"[DONE]")
             || may_have(b"\"error\"")
             || habits.has(REASONING) && may_have(b"\"reasoning\"")
-            || habits.has(UNASKED_USAGE) && !self.wants_usage && may_have(b"\"usage\"")
+            || looks_at_usage && may_have(b"\"usage\"")
             || habits.has(REASONING_TOKENS) && may_have(b"\"reasoning_tokens\"")
             || habits.has(CALLS) && may_have(b"\"tool_calls\"")
             || habits.has(REPEATED_DELTAS) && may_have(b"\"role\"")
