@@ -37,9 +37,18 @@ fn replace(answer: Response<Body>, body: impl FnOnce(Body) -> Body) -> Response<
 
 /// Whether an answer is a stream of events.
 pub fn is_event_stream(answer: &Response<Body>) -> bool {
+    media_type(answer).eq_ignore_ascii_case("text/event-stream")
+}
+
+/// Whether an answer is JSON.
+pub fn is_json(answer: &Response<Body>) -> bool {
+    let kind = media_type(answer).to_ascii_lowercase();
+    kind.ends_with("/json") || kind.ends_with("+json")
+}
+
+fn media_type(answer: &Response<Body>) -> &str {
     let kind = answer.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
-    let kind = kind.and_then(|kind| kind.split(';').next()).unwrap_or_default();
-    kind.trim().eq_ignore_ascii_case("text/event-stream")
+    kind.and_then(|kind| kind.split(';').next()).unwrap_or_default().trim()
 }
 
 /// An id of this kind that nobody can foresee.

@@ -291,6 +291,10 @@ fn an_error_in_a_200_is_one() {
             assert!(envelope["error"]["type"].is_string());
         }
     }
+    let named = "event: error\ndata: {\"message\":\"no\"}\n\n";
+    assert_eq!(streamed(ALL, &json!({}), named).1.unwrap().kind(), Kind::Broken);
+    let other = "event: ids\ndata: not \"error\" at all\n\ndata: [DONE]\n\n";
+    assert_eq!(streamed(ALL, &json!({}), other).0, other);
     let own = Habits::new().errors(|_| refusal::in_stream(br#"{"error":"ours","code":1}"#));
     assert!(
         whole(own, r#"{"error":"no"}"#).unwrap_err().answer().unwrap().starts_with(b"{\"error")
@@ -357,4 +361,8 @@ fn what_cannot_be_read_passes() {
     let answer = ALL.decode(&request(&json!({})), answer);
     let bytes = block_on(answer.into_body().collect()).unwrap().to_bytes();
     assert_eq!(bytes, "\u{1f}gz");
+    let words = "data: {\"choices\":[{\"delta\":{\"reasoning\":\"a\"}}]}\n\n";
+    for kind in ["text/plain", "application/octet-stream"] {
+        assert_eq!(told(ALL, &json!({}), kind, &[words.as_bytes()]).0, words);
+    }
 }

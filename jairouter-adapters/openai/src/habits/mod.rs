@@ -158,6 +158,10 @@ impl Habits {
         if answer::is_event_stream(&answer) {
             return answer::edited(answer, stream::Stream::new(self, request));
         }
+        // A stream of something else is nothing that is known here.
+        if request.stream && !answer::is_json(&answer) {
+            return answer;
+        }
         let (choices, id) = (Choices::new(self, self.stops(request)), self.id(request));
         answer::whole(answer, move |bytes| whole::whole(self, choices, &id, bytes))
     }

@@ -92,6 +92,7 @@ impl Edit for Stream {
             || finish.is_given && habits.has(STOP_AFTER_CALLS)
             || may_have(b"[DONE]")
             || may_have(b"\"error\"")
+            || may_have(b"event:")
             || habits.has(REASONING) && may_have(b"\"reasoning\"")
             || looks_at_usage && may_have(b"\"usage\"")
             || habits.has(REASONING_TOKENS) && may_have(b"\"reasoning_tokens\"")
@@ -106,11 +107,15 @@ impl Edit for Stream {
             self.done = true;
             return Ok(Edited::Kept);
         }
-        if data.is_empty() {
+        // Events with other names are of other things.
+        if data.is_empty() || !matches!(message.name, b"" | b"message" | b"error") {
             return Ok(Edited::Kept);
         }
+        if message.name == b"error" {
+            return Err((self.habits.error)(data));
+        }
         let mut chunk: Fields<'_> = translate::parse(data)?;
-        if message.name == b"error" || chunk.given("error").is_some_and(|error| !is_empty(error)) {
+        if chunk.given("error").is_some_and(|error| !is_empty(error)) {
             return Err((self.habits.error)(data));
         }
         let Some(choices) = chunk.given("choices") else { return Ok(Edited::Kept) };
