@@ -4,22 +4,12 @@
 //! let backend = jairouter_adapters::by_name("vLLM").expect("it is in `all`");
 //! assert_eq!(backend.name(), "vllm");
 //! assert!(jairouter_adapters::by_name("gpt").is_none());
+//!
+//! let options = [("dialect", "vllm"), ("template", "chatml")];
+//! let triton = jairouter_adapters::by_name_with("triton", &options).expect("it is there")?;
+//! assert_eq!(triton.name(), "triton");
+//! # Ok::<(), jairouter_core::backend::InvalidOption>(())
 //! ```
-
-#[cfg(feature = "anthropic")]
-pub use jairouter_anthropic as anthropic;
-#[cfg(feature = "gemini")]
-pub use jairouter_gemini as gemini;
-#[cfg(feature = "ollama")]
-pub use jairouter_ollama as ollama;
-#[cfg(feature = "openai")]
-pub use jairouter_openai as openai;
-#[cfg(feature = "simulated")]
-pub use jairouter_simulated as simulated;
-#[cfg(feature = "tensorrt-llm")]
-pub use jairouter_tensorrt_llm as tensorrt_llm;
-#[cfg(feature = "triton")]
-pub use jairouter_triton as triton;
 
 mod custom;
 
@@ -27,80 +17,100 @@ use std::sync::Arc;
 
 pub use custom::Custom;
 use jairouter_core::Backend;
+use jairouter_core::backend::InvalidOption;
 
-/// The adapters there are, by the names configuration gives them.
-pub const NAMES: &[&str] = &[
-    #[cfg(feature = "openai")]
-    "normal",
-    #[cfg(feature = "anthropic")]
-    "anthropic",
-    #[cfg(feature = "gemini")]
-    "gemini",
-    #[cfg(feature = "openai")]
-    "gpustack",
-    #[cfg(feature = "openai")]
-    "llamacpp",
-    #[cfg(feature = "openai")]
-    "localai",
-    #[cfg(feature = "ollama")]
-    "ollama",
-    #[cfg(feature = "openai")]
-    "sglang",
-    #[cfg(feature = "simulated")]
-    "simulated",
-    #[cfg(feature = "tensorrt-llm")]
-    "tensorrt-llm",
-    #[cfg(feature = "triton")]
-    "triton",
-    #[cfg(feature = "openai")]
-    "vllm",
-    #[cfg(feature = "openai")]
-    "xinference",
-];
+type Options<'a> = &'a [(&'a str, &'a str)];
+
+/// A line for each adapter: its feature and its name, what else it is called (in small letters alone),
+/// its crate and what makes it of its options.
+macro_rules! adapters {
+    ($($name:literal in $feature:literal as $folded:pat => $krate:ident as $module:ident, $make:expr;)*) => {
+        $(
+            #[cfg(feature = $feature)]
+            pub use $krate as $module;
+        )*
+
+        /// The adapters there are, by the names configuration gives them.
+        pub const NAMES: &[&str] = &[$(#[cfg(feature = $feature)] $name,)*];
+
+        fn find(folded: &str, options: Options<'_>) -> Option<Result<Arc<dyn Backend>, InvalidOption>> {
+            Some(match folded {
+                $(
+                    #[cfg(feature = $feature)]
+                    $folded => {
+                        let make: fn(Options<'_>) -> Result<_, InvalidOption> = $make;
+                        make(options).map(|backend| Arc::new(backend) as Arc<dyn Backend>)
+                    }
+                )*
+                _ => return None,
+            })
+        }
+    };
+}
+
+adapters! {
+    "anthropic" in "anthropic" as "anthropic" => jairouter_anthropic as anthropic,
+        |options| plain(anthropic::Anthropic::new(), options);
+    "gemini" in "gemini" as "gemini" => jairouter_gemini as gemini,
+        |options| plain(gemini::Gemini::new(), options);
+    "gpustack" in "gpustack" as "gpustack" => jairouter_gpustack as gpustack,
+        |options| gpustack::GpuStack::from_options(options.iter().copied());
+    "llamacpp" in "llamacpp" as "llamacpp" | "llama" => jairouter_llamacpp as llamacpp,
+        |options| llamacpp::LlamaCpp::from_options(options.iter().copied());
+    "localai" in "localai" as "localai" => jairouter_localai as localai,
+        |options| plain(localai::LocalAi::new(), options);
+    "normal" in "openai" as "normal" | "openai" | "openaicompatible" => jairouter_openai as openai,
+        |options| plain(openai::OpenAi::new(), options);
+    "ollama" in "ollama" as "ollama" => jairouter_ollama as ollama,
+        |options| plain(ollama::Ollama::new(), options);
+    "sglang" in "sglang" as "sglang" => jairouter_sglang as sglang,
+        |options| sglang::SgLang::from_options(options.iter().copied());
+    "simulated" in "simulated" as "simulated" => jairouter_simulated as simulated,
+        |options| plain(simulated::Simulated::new(), options);
+    "tensorrt-llm" in "tensorrt-llm" as "tensorrtllm" | "trtllm" | "trtllmserve"
+        => jairouter_tensorrt_llm as tensorrt_llm,
+        |options| plain(tensorrt_llm::TensorRtLlm::new(), options);
+    "tgi" in "tgi" as "tgi" | "textgenerationinference" => jairouter_tgi as tgi,
+        |options| plain(tgi::Tgi::new(), options);
+    "triton" in "triton" as "triton" => jairouter_triton as triton,
+        |options| triton::Triton::from_options(options.iter().copied());
+    "vllm" in "vllm" as "vllm" => jairouter_vllm as vllm,
+        |options| plain(vllm::Vllm::new(), options);
+    "xinference" in "xinference" as "xinference" => jairouter_xinference as xinference,
+        |options| plain(xinference::Xinference::new(), options);
+}
 
 /// The backend of this name, however it is written: case, `-`, `_`, `.` and spaces do not count.
 pub fn by_name(name: &str) -> Option<Arc<dyn Backend>> {
-    let name: String = name
+    by_name_with(name, &[])?.ok()
+}
+
+/// The same with these options of its own.
+///
+/// # Errors
+///
+/// The first option that it does not have, or that says something else than it may.
+pub fn by_name_with(
+    name: &str,
+    options: Options<'_>,
+) -> Option<Result<Arc<dyn Backend>, InvalidOption>> {
+    let folded: String = name
         .chars()
         .filter(|c| !matches!(c, '-' | '_' | '.' | ' '))
         .flat_map(char::to_lowercase)
         .collect();
-    match name.as_str() {
-        #[cfg(feature = "anthropic")]
-        "anthropic" => Some(Arc::new(jairouter_anthropic::Anthropic::new())),
-        #[cfg(feature = "gemini")]
-        "gemini" => Some(Arc::new(jairouter_gemini::Gemini::new())),
-        #[cfg(feature = "ollama")]
-        "ollama" => Some(Arc::new(jairouter_ollama::Ollama::new())),
-        #[cfg(feature = "tensorrt-llm")]
-        "tensorrtllm" | "trtllm" | "trtllmserve" => {
-            Some(Arc::new(jairouter_tensorrt_llm::TensorRtLlm::new()))
-        }
-        // As it is set up by default: another deployment is `Triton::with` its settings.
-        #[cfg(feature = "triton")]
-        "triton" => Some(Arc::new(jairouter_triton::Triton::new())),
-        #[cfg(feature = "openai")]
-        other => Some(Arc::new(jairouter_openai::OpenAi::dialect(dialect(other)?))),
-        #[cfg(not(feature = "openai"))]
-        _ => None,
-    }
+    find(&folded, options)
 }
 
-#[cfg(feature = "openai")]
-fn dialect(name: &str) -> Option<jairouter_openai::Dialect> {
-    use jairouter_openai::Dialect;
-    Some(match name {
-        "normal" | "openai" | "openaicompatible" => Dialect::Normal,
-        "gpustack" => Dialect::GpuStack,
-        "llamacpp" | "llama" => Dialect::LlamaCpp,
-        "localai" => Dialect::LocalAi,
-        "sglang" => Dialect::SgLang,
-        #[cfg(feature = "simulated")]
-        "simulated" => Dialect::Simulated,
-        "vllm" => Dialect::Vllm,
-        "xinference" => Dialect::Xinference,
-        _ => return None,
-    })
+/// A backend that has no options.
+#[allow(dead_code, reason = "of some features all have")]
+fn plain<B>(backend: B, options: Options<'_>) -> Result<B, InvalidOption> {
+    match options.first() {
+        None => Ok(backend),
+        Some((key, _)) => {
+            Err(InvalidOption::new(key, "is for no use: this adapter has no options"))
+        }
+    }
 }
 
 #[cfg(test)]
@@ -116,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    #[cfg(feature = "openai")]
+    #[cfg(feature = "all")]
     fn a_name_is_found_however_people_write_it() {
         for (name, all) in [
             ("normal", &["Normal", "openai", "OpenAI-compatible", "openai_compatible"][..]),
@@ -124,6 +134,11 @@ mod tests {
             ("llamacpp", &["llama.cpp", "llama-cpp", "LlamaCpp", "llama_cpp"]),
             ("localai", &["LocalAI", "Local_AI"]),
             ("sglang", &["SGLang", "sg-lang"]),
+            (
+                "tensorrt-llm",
+                &["TensorRT-LLM", "tensorrt_llm", "trtllm", "trtllm-serve", "TRT-LLM"],
+            ),
+            ("tgi", &["TGI", "text-generation-inference"]),
             ("vllm", &["vLLM", "VLLM"]),
             ("xinference", &["Xinference", "xInference"]),
         ] {
@@ -135,13 +150,19 @@ mod tests {
     }
 
     #[test]
-    #[cfg(feature = "tensorrt-llm")]
-    fn tensorrt_llm_is_found_by_the_name_of_its_server_too() {
-        for written in ["TensorRT-LLM", "tensorrt_llm", "trtllm", "trtllm-serve", "TRT-LLM"] {
-            let found = by_name(written).map(|backend| backend.name().to_owned());
-            let found = found.as_deref();
-            assert_eq!(found, Some("tensorrt-llm"), "{written}");
+    #[cfg(feature = "all")]
+    fn an_option_is_the_adapter_s_own_or_wrong() {
+        let with = |name, key, value| by_name_with(name, &[(key, value)]).unwrap();
+        assert!(with("llamacpp", "api", "native").is_ok());
+        assert!(with("gpustack", "api", "legacy").is_ok());
+        assert!(with("triton", "dialect", "vllm").is_ok());
+        for (name, key, value) in
+            [("vllm", "api", "native"), ("llamacpp", "api", "x"), ("triton", "dialog", "vllm")]
+        {
+            let error = with(name, key, value).err().unwrap();
+            assert_eq!(error.key(), key, "{name}");
         }
+        assert!(by_name_with("gpt", &[]).is_none());
     }
 
     #[test]

@@ -131,6 +131,34 @@ pub trait Backend: Send + Sync {
     }
 }
 
+/// An option that a backend does not have, or a value that one of its options cannot have.
+///
+/// ```
+/// use jairouter_core::backend::InvalidOption;
+///
+/// let error = InvalidOption::new("api", "must be native or openai");
+/// assert_eq!(error.to_string(), "'api' must be native or openai");
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("'{key}' {expected}")]
+pub struct InvalidOption {
+    key: Box<str>,
+    expected: Cow<'static, str>,
+}
+
+impl InvalidOption {
+    /// This option is wrong, and this would be right: the rest of a sentence that begins with its
+    /// name, such as "must be native or openai".
+    pub fn new(key: &str, expected: impl Into<Cow<'static, str>>) -> Self {
+        Self { key: key.into(), expected: expected.into() }
+    }
+
+    /// The option's name.
+    pub fn key(&self) -> &str {
+        &self.key
+    }
+}
+
 macro_rules! forward {
     ($($pointer:ident)*) => {$(
         impl<B: Backend + ?Sized> Backend for $pointer<B> {

@@ -14,15 +14,14 @@
 //!
 //! ```
 //! use jairouter_core::{Endpoint, InferenceRequest, Upstream};
-//! use jairouter_openai::OpenAi;
-//! use jairouter_simulated::Engine;
+//! use jairouter_simulated::{Engine, Simulated};
 //! use std::time::Duration;
 //! use tower::ServiceExt;
 //!
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let engine = Engine::builder().first_token(Duration::from_millis(5)).rate(1000.0).build();
-//! let instance = Upstream::new(OpenAi::new(), "simulated://demo".parse()?, engine.clone());
+//! let instance = Upstream::new(Simulated::new(), "simulated://demo".parse()?, engine.clone());
 //!
 //! let question = r#"{"model":"demo","messages":[{"role":"user","content":"Hello!"}]}"#;
 //! let request = InferenceRequest::new(
@@ -44,6 +43,7 @@
 
 mod answer;
 mod ask;
+mod backend;
 mod cut;
 mod embeddings;
 mod engine;
@@ -58,6 +58,7 @@ mod text;
 mod url;
 mod wire;
 
+pub use backend::Simulated;
 pub use engine::Engine;
 pub use failure::Failure;
 pub use settings::Builder;

@@ -29,7 +29,7 @@
 //! let triton = Triton::from_options([("dialect", "vllm"), ("template", "llama3")])?;
 //! let error = Triton::from_options([("dialect", "onnx")]).unwrap_err();
 //! assert_eq!(error.to_string(), "'dialect' must be ensemble, llmapi or vllm");
-//! # Ok::<(), jairouter_triton::InvalidOption>(())
+//! # Ok::<(), jairouter_core::backend::InvalidOption>(())
 //! ```
 //!
 //! What Triton has no input for and would change the answer is refused, with the parameter's name:
@@ -59,13 +59,13 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::{Response, StatusCode};
+use jairouter_core::backend::InvalidOption;
 use jairouter_core::translate::{self, Framing};
 use jairouter_core::{Backend, Body, Endpoint, Error, InferenceRequest, Kind, Route, refusal};
 use serde::Deserialize;
 
 use crate::asked::Asked;
 
-pub use options::InvalidOption;
 pub use settings::{Dialect, Echo, Settings, StreamText};
 pub use template::{Template, Turn};
 

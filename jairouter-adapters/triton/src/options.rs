@@ -1,36 +1,9 @@
 //! Settings from the flat texts of a configuration.
 
-use std::fmt;
+use jairouter_core::backend::InvalidOption;
 
 use crate::settings::{Dialect, Echo, Settings, StreamText};
 use crate::template::{Template, Turn};
-
-/// An option that cannot be, and what would be right.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct InvalidOption {
-    key: String,
-    problem: String,
-}
-
-impl InvalidOption {
-    fn new(key: &str, problem: impl Into<String>) -> Self {
-        Self { key: key.to_owned(), problem: problem.into() }
-    }
-
-    /// The option's key.
-    pub fn key(&self) -> &str {
-        &self.key
-    }
-}
-
-/// The key, and what would be right. The value at fault is not repeated.
-impl fmt::Display for InvalidOption {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "'{}' {}", self.key, self.problem)
-    }
-}
-
-impl std::error::Error for InvalidOption {}
 
 const KEYS: &str = "dialect, template, system-prefix, system-suffix, user-prefix, user-suffix, \
                     assistant-prefix, assistant-suffix, answer-prefix, prompt-prefix, stream-text, \
@@ -93,7 +66,10 @@ pub(crate) fn read<'a>(
             | "assistant-prefix" | "assistant-suffix" | "answer-prefix" | "prompt-prefix" => {
                 parts.turns.push((key, text));
             }
-            _ => return Err(wrong(&format!("is no option of triton: there are {KEYS}"))),
+            _ => {
+                let there_are = format!("is no option of triton: there are {KEYS}");
+                return Err(InvalidOption::new(key, there_are));
+            }
         }
     }
     settings.template = template(parts)?;

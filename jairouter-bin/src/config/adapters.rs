@@ -16,6 +16,8 @@ use super::sections::{path, service_type};
 #[derive(Clone)]
 pub(super) struct Adapter {
     pub(super) backend: Arc<dyn Backend>,
+    /// Whether it is one of the program's, which may have options.
+    is_known: bool,
     /// The engine's own names of models, by the names callers use.
     pub(super) models: Arc<BTreeMap<String, String>>,
 }
@@ -38,18 +40,41 @@ impl Adapters {
     }
 }
 
+impl Adapter {
+    /// The same with the options of this map.
+    pub(super) fn with_options(self, field: &Field<'_>) -> Self {
+        if !self.is_known {
+            field.error_at_key("the options of this adapter are given where it is defined");
+            return self;
+        }
+        let fields = field.named().unwrap_or_default();
+        let text = |field: &Field<'_>| field.parse(|text| Ok(text.to_owned()));
+        let values = fields.iter().filter_map(|(key, field)| Some((*key, text(field)?)));
+        let values: Vec<_> = values.collect();
+        let options: Vec<_> = values.iter().map(|(key, value)| (*key, value.as_str())).collect();
+        match jairouter_adapters::by_name_with(self.backend.name(), &options) {
+            Some(Ok(backend)) => Self { backend, ..self },
+            Some(Err(error)) => {
+                let wrong = fields.iter().find(|(key, _)| *key == error.key());
+                let field = wrong.map_or(field, |(_, field)| field);
+                field.error(error.to_string());
+                self
+            }
+            None => self,
+        }
+    }
+}
+
 impl Default for Adapter {
     fn default() -> Self {
-        Self {
-            backend: Arc::new(jairouter_adapters::openai::OpenAi::new()),
-            models: Arc::default(),
-        }
+        let backend = Arc::new(jairouter_adapters::openai::OpenAi::new());
+        Self { backend, is_known: true, models: Arc::default() }
     }
 }
 
 fn known(name: &str) -> Option<Adapter> {
     let backend = jairouter_adapters::by_name(name)?;
-    Some(Adapter { backend, models: Arc::default() })
+    Some(Adapter { backend, is_known: true, models: Arc::default() })
 }
 
 /// Reads `adapter-definitions`.
@@ -95,15 +120,21 @@ struct Definition<'a> {
     /// What it changes.
     change: Box<dyn FnOnce(Custom) -> Custom + 'a>,
     models: BTreeMap<String, String>,
+    options: Option<Field<'a>>,
 }
 
 impl Definition<'_> {
     fn adapter(&mut self, parent: &Adapter) -> Adapter {
-        let custom = Custom::new(self.name, Arc::clone(&parent.backend));
+        let parent = match self.options.take() {
+            Some(options) => parent.clone().with_options(&options),
+            None => parent.clone(),
+        };
+        let custom = Custom::new(self.name, parent.backend);
         let change = std::mem::replace(&mut self.change, Box::new(|custom| custom));
         let mut models = BTreeMap::clone(&parent.models);
         models.append(&mut self.models);
-        Adapter { backend: Arc::new(change(custom)), models: Arc::new(models) }
+        let backend = Arc::new(change(custom));
+        Adapter { backend, is_known: false, models: Arc::new(models) }
     }
 }
 
@@ -134,8 +165,9 @@ fn definition<'a>((name, field): (&'a str, Field<'a>)) -> Option<Definition<'a>>
     };
     let change = changes(&mut map);
     let models = map.take("models").map(|field| models(&field)).unwrap_or_default();
+    let options = map.take("options");
     map.finish();
-    Some(Definition { name, field, parent: parent?, change, models })
+    Some(Definition { name, field, parent: parent?, change, models, options })
 }
 
 fn changes<'a>(map: &mut Map<'_>) -> Box<dyn FnOnce(Custom) -> Custom + 'a> {

@@ -75,6 +75,7 @@ fn instance(field: &Field<'_>, service: ServiceType, level: &Level) -> Option<In
         status.and_then(|field| field.one_of("status", &[("active", true), ("inactive", false)]));
     let id = map.take("instance-id").and_then(|field| field.parse(instance_id));
     let mut headers = map.take("headers").map(|field| headers(&field)).unwrap_or_default();
+    let options = map.take("options");
     let key = map.take("api-key").and_then(|field| {
         // No message repeats it.
         field.parse(|text| secret(text).map(|_| text.to_owned()))
@@ -85,7 +86,11 @@ fn instance(field: &Field<'_>, service: ServiceType, level: &Level) -> Option<In
     set(&mut map, "forward-authorization", &mut forward_authorization, flag);
     map.finish();
 
-    let Adapter { mut backend, models } = level.adapter;
+    let adapter = match options {
+        Some(options) => level.adapter.with_options(&options),
+        None => level.adapter,
+    };
+    let Adapter { mut backend, models, .. } = adapter;
     // An engine with a language of its own that is asked at a path of OpenAI's is to be asked in
     // OpenAI's words: several of the field speak both.
     let is_openai_path = path_of.as_ref().is_some_and(|(_, path)| path.starts_with("/v1/"));

@@ -1,5 +1,5 @@
-//! Answers in another dialect, rewritten as they pass: [`stream()`] for SSE and NDJSON, [`whole()`]
-//! for bodies that must be complete to be understood.
+//! Answers in another dialect, rewritten as they pass: [`stream()`] for SSE and NDJSON, [`edit()`] for
+//! SSE of which most may stay as it is, [`whole()`] for bodies that must be complete to be understood.
 //!
 //! A [`Translate`] sees one message at a time, whatever the network did to the bytes:
 //!
@@ -34,6 +34,7 @@
 //! # }).unwrap();
 //! ```
 
+mod edit;
 mod lines;
 mod sse;
 mod stream;
@@ -46,8 +47,10 @@ use http::header::{CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE
 use http::{HeaderValue, Response};
 use serde::{Deserialize, Serialize};
 
+pub use edit::{Edit, Edited, edit};
 pub use lines::Lines;
 pub use sse::Events;
+pub(crate) use sse::{ends_blank_line, first_blank_line, is_break};
 pub use stream::stream;
 pub use whole::{Whole, whole};
 
@@ -105,6 +108,11 @@ pub fn replace(answer: Response<Body>, content_type: &'static str, body: Body) -
         parts.headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
     }
     Response::from_parts(parts, body)
+}
+
+/// Where these bytes stand in those, if they do: a cheap look at what may not have to be parsed.
+pub fn find(haystack: &[u8], needle: &[u8]) -> Option<usize> {
+    memchr::memmem::find(haystack, needle)
 }
 
 /// Parses a message.

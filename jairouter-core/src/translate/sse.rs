@@ -110,6 +110,24 @@ impl Events {
     }
 }
 
+pub(crate) fn is_break(byte: u8) -> bool {
+    matches!(byte, b'\n' | b'\r')
+}
+
+/// Whether the line break that ends at `at` (inclusive) ends a blank line.
+pub(crate) fn ends_blank_line(bytes: &[u8], at: usize) -> bool {
+    let before = if bytes[at] == b'\n' && at > 0 && bytes[at - 1] == b'\r' { 2 } else { 1 };
+    at >= before && is_break(bytes[at - before])
+}
+
+/// The offset behind the first blank line.
+pub(crate) fn first_blank_line(bytes: &[u8]) -> Option<usize> {
+    let at = memchr::memchr2_iter(b'\n', b'\r', bytes).find(|at| ends_blank_line(bytes, *at))?;
+    // A carriage return may be the first half of its line break.
+    let whole = bytes[at] == b'\r' && bytes.get(at + 1) == Some(&b'\n');
+    Some(at + 1 + usize::from(whole))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -10,7 +10,7 @@ use bytes::{Bytes, BytesMut};
 
 use super::first::First;
 use crate::endpoint::{Endpoint, Words};
-use crate::translate::Events;
+use crate::translate::{Events, ends_blank_line, first_blank_line, is_break};
 
 /// An event that grows past this is no event; it passes as it comes.
 const LARGEST_EVENT: usize = 256 * 1024;
@@ -293,29 +293,11 @@ fn may_be_error(bytes: &[u8]) -> bool {
         || memchr::memmem::find_iter(bytes, b"event:").any(|at| name(at).starts_with(b"error"))
 }
 
-fn is_break(byte: u8) -> bool {
-    matches!(byte, b'\n' | b'\r')
-}
-
-/// Whether the line break that ends at `at` (inclusive) ends a blank line.
-fn ends_blank_line(bytes: &[u8], at: usize) -> bool {
-    let before = if bytes[at] == b'\n' && at > 0 && bytes[at - 1] == b'\r' { 2 } else { 1 };
-    at >= before && is_break(bytes[at - before])
-}
-
 /// The offset behind the last blank line.
 fn last_blank_line(bytes: &[u8]) -> Option<usize> {
     memchr::memrchr2_iter(b'\n', b'\r', bytes)
         .find(|at| ends_blank_line(bytes, *at))
         .map(|at| at + 1)
-}
-
-/// The offset behind the first blank line.
-fn first_blank_line(bytes: &[u8]) -> Option<usize> {
-    let at = memchr::memchr2_iter(b'\n', b'\r', bytes).find(|at| ends_blank_line(bytes, *at))?;
-    // A carriage return may be the first half of its line break.
-    let whole = bytes[at] == b'\r' && bytes.get(at + 1) == Some(&b'\n');
-    Some(at + 1 + usize::from(whole))
 }
 
 /// The last three bytes seen: enough of a blank line to know its end.

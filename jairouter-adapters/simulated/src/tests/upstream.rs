@@ -1,13 +1,13 @@
 use jairouter_core::upstream::{Target, UpstreamBody};
 use jairouter_core::{Endpoint, InferenceRequest, Kind, Upstream};
-use jairouter_openai::{Dialect, OpenAi};
 
 use super::*;
+use crate::Simulated;
 
 async fn ask(url: &str, more: &Value) -> Result<Response<UpstreamBody>, Error> {
     let target: Target = url.parse().unwrap();
     let engine: Engine = url.parse().unwrap();
-    let upstream = Upstream::new(OpenAi::dialect(Dialect::Simulated), target, engine);
+    let upstream = Upstream::new(Simulated::new(), target, engine);
     let payload = Bytes::from(question(more).to_string());
     let request =
         InferenceRequest::new(Endpoint::ChatCompletions, http::HeaderMap::new(), payload).unwrap();

@@ -118,6 +118,34 @@ model:
 }
 
 #[test]
+fn an_adapter_s_options_are_its_own_and_what_is_wrong_with_them_is_told() {
+    let file = |definition: &str, lines: &str| {
+        format!(
+            "model:\n  adapter-definitions:\n    ours: {{ type: extend, parent: triton{definition} }}\n  services:\n    \
+             chat:\n      instances:\n        - name: a\n          base-url: 'http://a:1'\n          {lines}\n"
+        )
+    };
+    let path = |text: &str| {
+        let config = good(text);
+        let backend = &config.services[0].instances[0].backend;
+        backend.path(&Route::new(Endpoint::Completions, "m", false)).map(Cow::into_owned)
+    };
+    let native = file("", "adapter: llamacpp\n          options: { api: native }");
+    assert_eq!(path(&native).as_deref(), Some("/completion"));
+    let ours = file(", options: { model: ensemble, stream-text: cumulative }", "adapter: ours");
+    assert_eq!(path(&ours).as_deref(), Some("/v2/models/ensemble/generate"));
+    for (definition, lines, told) in [
+        ("", "options: { api: native }", "9:"),
+        ("", "adapter: llamacpp\n          options: { api: x }", "10:"),
+        ("", "adapter: ours\n          options: { dialect: vllm }", "10:"),
+        (", options: { dialect: onnx }", "adapter: ours", "3:"),
+    ] {
+        let wrong = errors(&file(definition, lines));
+        assert!(wrong.len() == 1 && wrong[0].starts_with(told), "{lines}: {wrong:?}");
+    }
+}
+
+#[test]
 fn a_key_goes_where_the_framework_wants_it() {
     for (adapter, header, value) in [
         ("normal", "authorization", "Bearer k"),

@@ -1,0 +1,16 @@
+//! Recorded exchanges in both directions, wherever the network cuts the answers.
+#![cfg(test)]
+
+use jairouter_conformance::{Exchanges, check_refusals};
+use jairouter_localai::LocalAi;
+
+#[test]
+fn recorded_exchanges_pass_in_both_directions_wherever_they_are_cut_and_end() {
+    let exchanges = Exchanges::read("tests/fixtures").unwrap();
+    exchanges.check(&LocalAi::new()).assert(8);
+}
+
+#[test]
+fn every_refusal_is_an_envelope() {
+    check_refusals(&LocalAi::new()).assert(150);
+}

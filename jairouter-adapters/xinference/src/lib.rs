@@ -1,0 +1,112 @@
+//! [`Xinference`]: Xinference.
+//!
+//! ```
+//! use jairouter_core::{Backend, Endpoint, InferenceRequest};
+//! use jairouter_xinference::Xinference;
+//!
+//! let question = r#"{"model":"sdxl","prompt":"a cat","size":"512x512","steps":4}"#;
+//! let request =
+//!     InferenceRequest::new(Endpoint::ImageGenerations, http::HeaderMap::new(), question.into())?;
+//! assert_eq!(
+//!     Xinference::new().encode(&request)?,
+//!     r#"{"model":"sdxl","prompt":"a cat","size":"512*512","kwargs":"{\"steps\":4}"}"#,
+//! );
+//! # Ok::<(), jairouter_core::Error>(())
+//! ```
+//!
+//! Its completions end without `[DONE]`, its embeddings are never base64, and its rerankings count
+//! tokens in a place of their own: all that is told in OpenAI's words, and Jina's.
+
+mod images;
+
+use std::borrow::Cow;
+
+use bytes::Bytes;
+use http::Response;
+use jairouter_core::{Backend, Body, Endpoint, Error, InferenceRequest, Route, translate};
+use jairouter_openai::fields::Fields;
+use jairouter_openai::habits::{End, Habits};
+use jairouter_openai::refusals::refusal;
+use jairouter_openai::{ask, embeddings, rerank};
+
+const CHAT: Habits = Habits::new().reasoning().end(End::Done);
+const COMPLETIONS: Habits = Habits::new().end(End::Finished);
+
+/// Xinference.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Xinference;
+
+impl Xinference {
+    /// The backend; it has no settings.
+    pub const fn new() -> Self {
+        Self
+    }
+}
+
+impl Backend for Xinference {
+    fn name(&self) -> &'static str {
+        "xinference"
+    }
+
+    fn path(&self, route: &Route<'_>) -> Option<Cow<'static, str>> {
+        use Endpoint::{
+            ChatCompletions, Completions, Embeddings, ImageEdits, ImageGenerations,
+            ImageVariations, Messages, Rerank, Speech, Transcriptions, Translations,
+        };
+        match route.endpoint {
+            ChatCompletions | Completions | Embeddings | ImageEdits | ImageGenerations
+            | ImageVariations | Messages | Rerank | Speech | Transcriptions | Translations => {
+                Some(route.endpoint.path().into())
+            }
+            _ => None,
+        }
+    }
+
+    fn encode(&self, request: &InferenceRequest) -> Result<Bytes, Error> {
+        match request.endpoint {
+            Endpoint::ChatCompletions | Endpoint::Completions => text(request),
+            Endpoint::Rerank => ranking(request),
+            Endpoint::ImageGenerations => images::encode(request),
+            _ => Ok(request.payload.clone()),
+        }
+    }
+
+    fn decode(&self, request: &InferenceRequest, answer: Response<Body>) -> Response<Body> {
+        match request.endpoint {
+            Endpoint::Completions => COMPLETIONS.decode(request, answer),
+            Endpoint::Embeddings => embeddings::decode(request, answer),
+            Endpoint::Rerank => rerank::decode(request, answer),
+            _ => CHAT.decode(request, answer),
+        }
+    }
+
+    fn refusal(&self, _: &InferenceRequest, answer: &Response<Bytes>) -> Error {
+        refusal(answer)
+    }
+
+    fn health(&self) -> Cow<'static, str> {
+        "/status".into()
+    }
+}
+
+/// A chat or a completion. It drops `n` without a word, and answers 501 to `logit_bias`.
+fn text(request: &InferenceRequest) -> Result<Bytes, Error> {
+    let mut fields = Fields::of_request(request)?;
+    ask::one_only(&fields, "n", "xinference")?;
+    ask::refuse(&fields, &[("logit_bias", "xinference has no logit_bias")])?;
+    if fields.given("max_completion_tokens").is_none() {
+        return Ok(request.payload.clone());
+    }
+    fields.rename("max_completion_tokens", "max_tokens");
+    Ok(fields.write())
+}
+
+/// It counts tokens only if it is told to.
+fn ranking(request: &InferenceRequest) -> Result<Bytes, Error> {
+    if translate::find(&request.payload, b"\"return_len\"").is_some() {
+        return Ok(request.payload.clone());
+    }
+    let mut fields = Fields::of_request(request)?;
+    fields.set("return_len", &true);
+    Ok(fields.write())
+}
