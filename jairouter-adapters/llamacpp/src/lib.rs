@@ -17,12 +17,11 @@ mod completion;
 use std::borrow::Cow;
 
 use bytes::Bytes;
-use http::Response;
+use http::{Response, StatusCode};
 use jairouter_core::backend::InvalidOption;
-use jairouter_core::{Backend, Body, Endpoint, Error, InferenceRequest, Route};
+use jairouter_core::{Backend, Body, Endpoint, Error, InferenceRequest, Route, refusal};
 use jairouter_openai::habits::{End, Habits};
-use jairouter_openai::refusals::refusal;
-use jairouter_openai::{rerank, tokens};
+use jairouter_openai::{refusals, rerank, tokens};
 
 const HABITS: Habits = Habits::new().end(End::Done);
 
@@ -108,6 +107,10 @@ impl Backend for LlamaCpp {
     }
 
     fn refusal(&self, _: &InferenceRequest, answer: &Response<Bytes>) -> Error {
-        refusal(answer)
+        // It says 500 of requests that it cannot read, too: that is for the caller to see.
+        match answer.status() {
+            StatusCode::INTERNAL_SERVER_ERROR => refusal::classify(answer),
+            _ => refusals::refusal(answer),
+        }
     }
 }

@@ -165,3 +165,14 @@ fn chats_and_embeddings_are_sent_as_they_are() {
         assert_eq!(sent.as_ptr(), request.payload.as_ptr(), "{endpoint}");
     }
 }
+
+#[test]
+fn what_it_was_not_started_for_is_no_failure_and_its_500_is_told() {
+    let asked = request(Endpoint::Embeddings, r#"{"model":"m","input":"a"}"#);
+    for (status, kind) in [(501, Kind::Unsupported), (500, Kind::Failed), (503, Kind::Failed)] {
+        let said = r#"{"error":{"code":0,"message":"no","type":"t"}}"#;
+        let answer = Response::builder().status(status).body(said.into()).unwrap();
+        let error = LlamaCpp::new().refusal(&asked, &answer);
+        assert_eq!((error.kind(), error.status().as_u16()), (kind, status));
+    }
+}

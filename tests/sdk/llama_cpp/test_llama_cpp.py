@@ -148,6 +148,16 @@ class LlamaCpp(unittest.TestCase):
                                  input=["eins", "zwei 🦀", "drei und vier"])
             self.assertEqual(len(answer["data"]), 3)
 
+    def test_tokens_are_the_servers(self):
+        text = "drei 🦀"
+        [direct] = ask(CHAT, "/tokenize", {"content": text, "add_special": True})[2]
+        [through] = ask(self.gateway, "/v1/tokenize", {"model": "random/chat", "prompt": text})[2]
+        self.assertEqual(through["tokens"], direct["tokens"])
+        self.assertEqual(through["count"], len(direct["tokens"]))
+        tokens = {"model": "random/chat", "tokens": direct["tokens"]}
+        [back] = ask(self.gateway, "/v1/detokenize", tokens)[2]
+        self.assertIn(text, back["prompt"])
+
     def test_refusals_keep_the_servers_status_and_words(self):
         for wrong in ({}, {"messages": "none"}, {"messages": QUESTION, "tools": 1},
                       {"messages": QUESTION, "grammar": "root ::= ("}):
