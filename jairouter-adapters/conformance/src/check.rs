@@ -51,15 +51,8 @@ pub(crate) fn exchange<B: Backend + Clone + 'static>(
     row: &Exchange,
     backend: &B,
 ) -> Vec<String> {
-    let Some(endpoint) = row.endpoint() else { return vec!["this is no endpoint".into()] };
-    let is_native = row.client.is_none();
-    let own = all.body(row, "openai.request");
-    let payload = match own.or_else(|| all.body(row, "request").filter(|_| is_native)) {
-        Some(payload) => payload,
-        None if endpoint.is_multipart() => {
-            all.body(row, "request").unwrap_or_else(|| any_form(row))
-        }
-        None => any_question(row, endpoint),
+    let Some((endpoint, payload)) = question(all, row) else {
+        return vec!["this is no endpoint".into()];
     };
     let asked = match request(endpoint, payload.clone()) {
         Ok(asked) => asked,
@@ -69,7 +62,7 @@ pub(crate) fn exchange<B: Backend + Clone + 'static>(
     let ask = |pieces: Vec<Bytes>| play(backend, asked.clone(), row, pieces);
     let (sent, whole) = ask(vec![answer.clone()]);
     let mut wrong = match &sent {
-        Some(sent) => sent_wrong(all, row, sent, &payload, is_native),
+        Some(sent) => sent_wrong(all, row, sent, &payload),
         None => vec![format!("the engine was not asked: {:?}", whole.error)],
     };
     if sent.is_none() {
@@ -105,13 +98,32 @@ pub(crate) fn exchange<B: Backend + Clone + 'static>(
     wrong
 }
 
-fn sent_wrong(
-    all: &Exchanges,
-    row: &Exchange,
-    sent: &Asked,
-    payload: &Bytes,
-    is_native: bool,
-) -> Vec<String> {
+/// What the caller asks: what is recorded, or anything that might have been answered like that.
+pub(crate) fn question(all: &Exchanges, row: &Exchange) -> Option<(Endpoint, Bytes)> {
+    let endpoint = row.endpoint()?;
+    let own = all.body(row, "openai.request");
+    let native = || all.body(row, "request").filter(|_| row.client.is_none());
+    let payload = match own.or_else(native) {
+        Some(payload) => payload,
+        None if endpoint.is_multipart() => {
+            all.body(row, "request").unwrap_or_else(|| any_form(row))
+        }
+        None => any_question(row, endpoint),
+    };
+    Some((endpoint, payload))
+}
+
+/// What is wrong with one exchange, played in one piece.
+pub(crate) fn judge(all: &Exchanges, row: &Exchange, asked: &Asked, got: &Got) -> Vec<String> {
+    let payload = question(all, row).map(|(_, payload)| payload).unwrap_or_default();
+    let mut wrong = sent_wrong(all, row, asked, &payload);
+    let answer = all.body(row, "response").unwrap_or_default();
+    wrong.extend(got_wrong(all, row, got, &answer));
+    wrong
+}
+
+fn sent_wrong(all: &Exchanges, row: &Exchange, sent: &Asked, payload: &Bytes) -> Vec<String> {
+    let is_native = row.client.is_none();
     let mut wrong = Vec::new();
     let expected = (&row.upstream.method, &row.upstream.path);
     if (&sent.method, &sent.path) != expected {

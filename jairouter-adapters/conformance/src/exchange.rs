@@ -9,6 +9,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use crate::check;
+use crate::play::{Asked, BOUNDARY, Got};
 use crate::verdict::Verdict;
 
 /// Recorded exchanges, and the folder their bodies lie in.
@@ -186,6 +187,22 @@ impl Exchanges {
         verdict
     }
 
+    /// What the caller of an exchange asks, if it asks anything: the endpoint, the content type and the
+    /// body.
+    pub fn question(&self, row: &Exchange) -> Option<(Endpoint, String, Bytes)> {
+        let (endpoint, payload) = check::question(self, row)?;
+        let content_type = match endpoint.is_multipart() {
+            true => format!("multipart/form-data; boundary={BOUNDARY}"),
+            false => "application/json".to_owned(),
+        };
+        Some((endpoint, content_type, payload))
+    }
+
+    /// What is wrong with an exchange that was played in another way, such as over sockets.
+    pub fn judge(&self, row: &Exchange, asked: &Asked, got: &Got) -> Vec<String> {
+        check::judge(self, row, asked, got)
+    }
+
     pub(crate) fn is_empty(&self, field: &str, value: &Value) -> bool {
         let is_same = |empty: &Value| match (empty.as_f64(), value.as_f64()) {
             (Some(empty), Some(value)) => empty.total_cmp(&value).is_eq(),
@@ -211,7 +228,8 @@ impl Exchange {
         self.client.as_ref().map(|client| client.status)
     }
 
-    fn is_played(&self) -> bool {
+    /// Whether a caller asks the engine in it.
+    pub fn is_played(&self) -> bool {
         self.upstream.method == "POST" && self.endpoint().is_some()
     }
 

@@ -55,5 +55,6 @@ mod verdict;
 use jairouter_core::{Backend, Upstream};
 
 pub use exchange::{Caller, Engine, Exchange, Exchanges, ReadError};
+pub use play::{Asked, Got};
 pub use refusals::check_refusals;
 pub use verdict::{Failure, Verdict};

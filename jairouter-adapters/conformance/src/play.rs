@@ -21,24 +21,31 @@ use crate::exchange::Exchange;
 pub(crate) const BOUNDARY: &str = "----FixtureBoundary7MA4YWxkTrZu0gW";
 
 /// What the engine was asked.
-#[derive(Debug, Clone)]
-pub(crate) struct Asked {
-    pub(crate) method: String,
-    pub(crate) path: String,
-    pub(crate) headers: HeaderMap,
-    pub(crate) body: Bytes,
+#[derive(Debug, Clone, Default)]
+pub struct Asked {
+    /// The method.
+    pub method: String,
+    /// The path and query.
+    pub path: String,
+    /// The headers.
+    pub headers: HeaderMap,
+    /// The body.
+    pub body: Bytes,
 }
 
-/// What the caller gets.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Got {
-    pub(crate) status: u16,
-    pub(crate) content_type: String,
-    pub(crate) body: Bytes,
-    /// Whether the body breaks off.
-    pub(crate) broken: bool,
-    /// The error instead of an answer, as a text to compare.
-    pub(crate) error: Option<String>,
+/// What the caller got.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Got {
+    /// The status.
+    pub status: u16,
+    /// The content type.
+    pub content_type: String,
+    /// The body.
+    pub body: Bytes,
+    /// Whether the body broke off.
+    pub broken: bool,
+    /// The error instead of an answer, as a text to compare, where it is known.
+    pub error: Option<String>,
 }
 
 /// A client that has the answer.
