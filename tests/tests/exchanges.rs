@@ -41,6 +41,7 @@ fn options(row: &Exchange) -> String {
             let dialect = match model {
                 "tensorrt_llm" => "dialect: llmapi",
                 "vllm_model" => "dialect: vllm",
+                _ if path.ends_with("/infer") => "api: infer",
                 "tensorrt_llm_bls" => "dialect: ensemble, stream-text: cumulative",
                 _ => "dialect: ensemble",
             };

@@ -42,6 +42,7 @@ mod asking;
 mod echo;
 mod embed;
 mod format;
+mod infer;
 mod message;
 mod options;
 mod reply;
@@ -94,6 +95,7 @@ impl Triton {
     /// | key | values | default |
     /// |---|---|---|
     /// | `dialect` | `ensemble` (and `tensorrt_llm_bls`), `llmapi`, `vllm` | `ensemble` |
+    /// | `api` | `generate`, or `infer` where that is off (an ensemble's answers in one piece) | `generate` |
     /// | `template` | `none`, `chatml`, `llama3`, `mistral`, `gemma`, `custom` | `none` |
     /// | `system-prefix`, `system-suffix`, `user-prefix`, … `assistant-suffix` | what stands around a message | the template's |
     /// | `answer-prefix` | what the answer is to follow | the template's |
@@ -135,6 +137,7 @@ impl Backend for Triton {
 
     fn path(&self, route: &Route<'_>) -> Option<Cow<'static, str>> {
         let verb = match route.stream {
+            _ if self.settings.infers => "infer",
             true if route.endpoint != Endpoint::Embeddings => "generate_stream",
             _ => "generate",
         };
@@ -144,6 +147,12 @@ impl Backend for Triton {
 
     fn encode(&self, request: &InferenceRequest) -> Result<Bytes, Error> {
         match request.endpoint {
+            Endpoint::ChatCompletions | Endpoint::Completions if self.settings.infers => {
+                match request.stream {
+                    true => Err(infer::no_stream()),
+                    false => infer::encode(&asking::encode(&self.settings, request)?),
+                }
+            }
             Endpoint::ChatCompletions | Endpoint::Completions => {
                 asking::encode(&self.settings, request)
             }
@@ -177,7 +186,10 @@ impl Backend for Triton {
                 }
             },
             (_, false) => {
-                let rewrite = move |bytes: Bytes| whole::decode(&settings, &asked, &bytes);
+                let rewrite = move |bytes: Bytes| {
+                    let bytes = if settings.infers { infer::decode(bytes) } else { bytes };
+                    whole::decode(&settings, &asked, &bytes)
+                };
                 ("application/json", translate::whole(body, LARGEST_ANSWER, rewrite))
             }
         };

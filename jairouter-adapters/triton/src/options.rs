@@ -5,7 +5,7 @@ use jairouter_core::backend::InvalidOption;
 use crate::settings::{Dialect, Echo, Settings, StreamText};
 use crate::template::{Template, Turn};
 
-const KEYS: &str = "dialect, template, system-prefix, system-suffix, user-prefix, user-suffix, \
+const KEYS: &str = "dialect, api, template, system-prefix, system-suffix, user-prefix, user-suffix, \
                     assistant-prefix, assistant-suffix, answer-prefix, prompt-prefix, stream-text, \
                     model, max-tokens, inputs and echo";
 
@@ -47,6 +47,13 @@ pub(crate) fn read<'a>(
                     _ => return Err(wrong("must be auto, always or never")),
                 }
             }
+            "api" => {
+                settings.infers = match &*fold(text) {
+                    "generate" => false,
+                    "infer" => true,
+                    _ => return Err(wrong("must be generate or infer")),
+                }
+            }
             "model" if text.trim().is_empty() => return Err(wrong("must be a model's name")),
             "model" => settings.model = Some(text.trim().to_owned()),
             "max-tokens" => {
@@ -71,6 +78,9 @@ pub(crate) fn read<'a>(
                 return Err(InvalidOption::new(key, there_are));
             }
         }
+    }
+    if settings.infers && settings.dialect != Dialect::Ensemble {
+        return Err(InvalidOption::new("api", "must be generate, but for the dialect ensemble"));
     }
     settings.template = template(parts)?;
     Ok(settings)

@@ -65,6 +65,7 @@ pub struct Settings {
     pub(crate) max_tokens: Option<u32>,
     pub(crate) inputs: Option<BTreeSet<String>>,
     pub(crate) echo: Echo,
+    pub(crate) infers: bool,
 }
 
 impl Settings {
@@ -108,6 +109,13 @@ impl Settings {
         I::Item: Into<String>,
     {
         self.inputs = Some(names.into_iter().map(Into::into).collect());
+        self
+    }
+
+    /// Asks at `infer`, with tensors, for servers whose generate extension is off. Only
+    /// [`Dialect::Ensemble`] is asked so, and only for answers in one piece.
+    pub fn infer(mut self, wanted: bool) -> Self {
+        self.infers = wanted;
         self
     }
 

@@ -49,6 +49,32 @@ fn vllm_passes_wherever_it_is_cut_and_ends() {
 }
 
 #[test]
+fn an_ensemble_without_generate_passes_wherever_it_is_cut_and_ends() {
+    let infer = Triton::with(Settings::new(Dialect::Ensemble).model("ensemble").infer(true));
+    let is_its_own = |row: &Exchange| row.upstream.path.ends_with("/infer");
+    exchanges().only(is_its_own).check(&infer).assert(1);
+    let ask = |more: &str| {
+        let payload = format!(r#"{{"model":"m","prompt":"x"{more}}}"#).into();
+        let headers = http::HeaderMap::new();
+        let asked = InferenceRequest::new(Endpoint::Completions, headers, payload).unwrap();
+        infer.encode(&asked)
+    };
+    let tensors: serde_json::Value =
+        serde_json::from_slice(&ask(r#","stop":["a","b"],"seed":18446744073709551615"#).unwrap())
+            .unwrap();
+    let of = |name: &str| {
+        let inputs = tensors["inputs"].as_array().unwrap();
+        inputs.iter().find(|input| input["name"] == name).cloned().unwrap()
+    };
+    assert_eq!(of("stop_words")["shape"], serde_json::json!([1, 2]));
+    assert_eq!(of("seed")["data"], serde_json::json!([u64::MAX]));
+    let error = ask(r#","stream":true"#).unwrap_err();
+    assert_eq!((error.kind(), error.param()), (Kind::Unsupported, Some("stream")));
+    assert_eq!(ask(r#","n":2"#).unwrap_err().kind(), Kind::Unsupported);
+    assert!(Triton::from_options([("api", "infer"), ("dialect", "vllm")]).is_err());
+}
+
+#[test]
 fn every_refusal_is_an_envelope() {
     check_refusals(&Triton::new()).assert(150);
 }
