@@ -7,7 +7,9 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, Response};
-use jairouter_core::{Backend, Body, Endpoint, Error, InferenceRequest, Route, ServiceType};
+use jairouter_core::{
+    Backend, Body, Endpoint, Error, InferenceRequest, Payload, Route, ServiceType,
+};
 
 /// A framework in the words of another one: with paths, headers and a place for keys of its own, and
 /// perhaps less to offer.
@@ -115,6 +117,10 @@ impl Backend for Custom {
 
     fn encode(&self, request: &InferenceRequest) -> Result<Bytes, Error> {
         self.parent.encode(request)
+    }
+
+    fn form(&self, request: &InferenceRequest) -> Result<Payload, Error> {
+        self.parent.form(request)
     }
 
     fn decode(&self, request: &InferenceRequest, answer: Response<Body>) -> Response<Body> {

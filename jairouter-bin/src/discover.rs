@@ -3,12 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use futures::future::join_all;
 use http::Request;
 use http::header::CONTENT_TYPE;
-use http_body_util::{BodyExt, Full, Limited};
+use http_body_util::{BodyExt, Limited};
 use jairouter_core::Backend;
+use jairouter_core::Payload;
 use jairouter_core::client::HttpClient;
 use jairouter_core::upstream::Target;
 use tokio::time::timeout;
@@ -67,10 +67,10 @@ async fn models(adapter: &str, base_url: &str) -> Option<Vec<String>> {
     let client = HttpClient::builder().connect_timeout(PATIENCE).build(target.authority());
     let uri = target.uri(backend.models()).ok()?;
     let request = match backend.models_request() {
-        None => Request::get(uri).body(Full::<Bytes>::default()).ok()?,
+        None => Request::get(uri).body(Payload::default()).ok()?,
         Some(body) => Request::post(uri)
             .header(CONTENT_TYPE, "application/json")
-            .body(Full::from(body))
+            .body(Payload::from(body))
             .ok()?,
     };
     let answer = client.oneshot(request).await.ok()?;

@@ -4,10 +4,9 @@ use std::fmt;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use bytes::Bytes;
 use http::{Request, Response};
-use http_body_util::Full;
 use jairouter_adapters::simulated::Engine;
+use jairouter_core::Payload;
 use jairouter_core::client::HttpClient;
 use jairouter_core::{Body, Error};
 use pin_project_lite::pin_project;
@@ -42,10 +41,10 @@ impl fmt::Debug for Transport {
     }
 }
 
-type HttpFuture = <HttpClient as Service<Request<Full<Bytes>>>>::Future;
-type SimulatedFuture = <Engine as Service<Request<Full<Bytes>>>>::Future;
+type HttpFuture = <HttpClient as Service<Request<Payload>>>::Future;
+type SimulatedFuture = <Engine as Service<Request<Payload>>>::Future;
 
-impl Service<Request<Full<Bytes>>> for Transport {
+impl Service<Request<Payload>> for Transport {
     type Response = Response<Body>;
     type Error = Error;
     type Future = ResponseFuture;
@@ -57,7 +56,7 @@ impl Service<Request<Full<Bytes>>> for Transport {
         }
     }
 
-    fn call(&mut self, request: Request<Full<Bytes>>) -> ResponseFuture {
+    fn call(&mut self, request: Request<Payload>) -> ResponseFuture {
         match self {
             Self::Http(client) => ResponseFuture::Http { future: client.call(request) },
             Self::Simulated(engine) => ResponseFuture::Simulated { future: engine.call(request) },

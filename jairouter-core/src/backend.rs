@@ -10,6 +10,7 @@ use http::{HeaderMap, HeaderName, Response};
 use crate::body::Body;
 use crate::endpoint::Endpoint;
 use crate::error::Error;
+use crate::payload::Payload;
 use crate::refusal;
 use crate::request::InferenceRequest;
 
@@ -67,7 +68,7 @@ pub trait Backend: Send + Sync {
     /// Where the framework answers this, below the instance's base URL; `None` if it cannot.
     fn path(&self, route: &Route<'_>) -> Option<Cow<'static, str>>;
 
-    /// The request body in the framework's words. By default the caller's own bytes.
+    /// The request body in the framework's words, if it is JSON. By default the caller's own bytes.
     ///
     /// # Errors
     ///
@@ -75,6 +76,16 @@ pub trait Backend: Send + Sync {
     /// if the framework cannot be asked this.
     fn encode(&self, request: &InferenceRequest) -> Result<Bytes, Error> {
         Ok(request.payload.clone())
+    }
+
+    /// A form (`multipart/form-data`) in the framework's words. By default the caller's own, with the
+    /// instance's name of the model; files are large, and not to be copied.
+    ///
+    /// # Errors
+    ///
+    /// As [`encode`](Backend::encode).
+    fn form(&self, request: &InferenceRequest) -> Result<Payload, Error> {
+        Ok(request.form())
     }
 
     /// A successful (2xx) answer in OpenAI's words. By default the answer itself.
@@ -170,6 +181,9 @@ macro_rules! forward {
             }
             fn encode(&self, request: &InferenceRequest) -> Result<Bytes, Error> {
                 (**self).encode(request)
+            }
+            fn form(&self, request: &InferenceRequest) -> Result<Payload, Error> {
+                (**self).form(request)
             }
             fn decode(&self, request: &InferenceRequest, answer: Response<Body>) -> Response<Body> {
                 (**self).decode(request, answer)

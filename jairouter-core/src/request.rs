@@ -13,6 +13,7 @@ use tokio::time::Instant;
 
 use crate::endpoint::Endpoint;
 use crate::error::Error;
+use crate::payload::Payload;
 use crate::peek::{self, Peek};
 
 /// One question, parsed. Immutable; cloning is a reference count, so retry and fallback are free.
@@ -46,7 +47,8 @@ pub struct Parts {
     pub stream: bool,
     /// The caller's headers, as they came.
     pub headers: HeaderMap,
-    /// The body, exactly as it came.
+    /// The body, exactly as it came. That of a form names the model it came for, whatever this one is
+    /// for: see [`InferenceRequest::form`].
     pub payload: Bytes,
     /// The caller's address.
     pub client: Option<IpAddr>,
@@ -115,13 +117,28 @@ impl InferenceRequest {
         if *self.model == *model {
             return self.clone();
         }
-        let json = !self.endpoint.is_multipart();
-        let written = if json { quoted(model) } else { model.to_owned() };
+        if self.endpoint.is_multipart() {
+            // Of a form the file is not to be copied.
+            let mut parts = Parts::clone(&self.0);
+            parts.model = Model(Bytes::copy_from_slice(model.as_bytes()));
+            return Self(Arc::new(parts));
+        }
+        let written = quoted(model);
         let renamed = self.spliced(self.span.clone(), written.as_bytes());
         renamed.edit(|parts| {
             parts.model = Model(Bytes::copy_from_slice(model.as_bytes()));
             parts.span = parts.span.start..parts.span.start + written.len();
         })
+    }
+
+    /// The body of a form, naming the model that the request is for. The file in it is not copied.
+    pub fn form(&self) -> Payload {
+        let (payload, span) = (&self.payload, &self.span);
+        if payload[span.clone()] == *self.model.as_bytes() {
+            return payload.clone().into();
+        }
+        let (before, behind) = (payload.slice(..span.start), payload.slice(span.end..));
+        Payload::from_iter([before, self.model.shared(), behind])
     }
 
     /// The same request with this in the place of those bytes of its payload, which are none of the

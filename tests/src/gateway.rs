@@ -114,11 +114,26 @@ impl Gateway {
     /// Where there is no `/proc`.
     #[cfg(target_os = "linux")]
     pub fn memory(&self) -> usize {
+        self.status("VmRSS:") / 1024
+    }
+
+    /// The most it has had in use at a time, in MiB.
+    ///
+    /// # Panics
+    ///
+    /// Where there is no `/proc`.
+    #[cfg(target_os = "linux")]
+    pub fn peak_memory(&self) -> usize {
+        self.status("VmHWM:") / 1024
+    }
+
+    #[cfg(target_os = "linux")]
+    fn status(&self, key: &str) -> usize {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()));
         let status = status.expect("it runs");
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let line = status.lines().find_map(|line| line.strip_prefix(key));
         let kib = line.and_then(|line| line.split_whitespace().next()?.parse::<usize>().ok());
-        kib.expect("it has some") / 1024
+        kib.expect("it has some")
     }
 
     /// Sends a signal by its name.

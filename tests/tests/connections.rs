@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use bytes::Bytes;
 use http::{Request, Response};
-use http_body_util::{BodyExt, Full};
+use http_body_util::BodyExt;
+use jairouter_core::Payload;
 use jairouter_core::client::{HttpClient, ResponseBody};
 use jairouter_core::{Error, Kind};
 use jairouter_tests::stack::{Stack, client, request};
@@ -27,7 +27,7 @@ async fn ask(stack: &Stack) -> String {
 }
 
 async fn get(client: &HttpClient) -> Result<Response<ResponseBody>, Error> {
-    client.clone().oneshot(Request::new(Full::new(Bytes::new()))).await
+    client.clone().oneshot(Request::new(Payload::default())).await
 }
 
 #[tokio::test]

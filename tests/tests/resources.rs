@@ -100,3 +100,57 @@ async fn a_length_that_is_only_declared_takes_no_memory() {
     let taken = gateway.memory().saturating_sub(memory);
     assert!(taken < 32, "{taken} MiB for 50 callers that declared 47 GiB");
 }
+
+// fault: I7
+#[tokio::test]
+async fn a_large_file_is_held_once_and_a_large_answer_not_at_all() {
+    let vector = format!("[{}]", vec!["0.0123456789"; 1024].join(","));
+    let entries: Vec<_> =
+        (0..400).map(|nth| format!(r#"{{"index":{nth},"embedding":{vector}}}"#)).collect();
+    let large = format!(r#"{{"model":"own","data":[{}]}}"#, entries.join(","));
+    assert!(large.len() > 5 << 20);
+    let answer = json("200 OK", &large);
+    let upstream = Upstream::serving(move |_, asked| match asked.contains("embeddings") {
+        true => vec![Send(answer.clone())],
+        false => vec![Send(json("200 OK", r#"{"text":"hi"}"#))],
+    })
+    .await;
+    // As it is, with a part more, and with another name of the model.
+    for more in ["", ", adapter: localai", ", model: own"] {
+        let instance =
+            format!("      instances: [{{ name: m, base-url: '{}'{more} }}]\n", upstream.url());
+        let services = format!("    embedding:\n{instance}    stt:\n{instance}");
+        let lines = format!("  response-model: asked\n  services:\n{services}");
+        let gateway = Gateway::start_with("  workers: 1\n", &lines);
+        assert_eq!(ask(gateway.address(), form(1)).await.status, 200, "{more}");
+        if more != ", adapter: localai" {
+            // It is not whole before it passes, as one has to be that is to be counted.
+            let before = gateway.memory();
+            let question = post("/v1/embeddings", r#"{"model":"m","input":"x"}"#);
+            let told = ask(gateway.address(), question).await;
+            assert!(told.complete && told.body.len() >= large.len() - 2);
+            let grown = gateway.peak_memory() - before;
+            assert!(grown < 2, "{grown} MiB for an answer of 5{more}");
+        }
+        let before = gateway.memory();
+        assert_eq!(ask(gateway.address(), form(30 << 20)).await.status, 200, "{more}");
+        let grown = gateway.peak_memory() - before;
+        assert!((28..=32).contains(&grown), "{grown} MiB for a file of 30{more}");
+    }
+}
+
+/// A transcription's form with a file so large.
+fn form(bytes: usize) -> Vec<u8> {
+    let part =
+        |head: &str| format!("--b0undary\r\ncontent-disposition: form-data; name={head}\r\n\r\n");
+    let mut body = part("\"model\"").into_bytes();
+    body.extend_from_slice(b"m\r\n");
+    body.extend_from_slice(part("\"file\"; filename=\"a.wav\"").as_bytes());
+    body.resize(body.len() + bytes, b'x');
+    body.extend_from_slice(b"\r\n--b0undary--\r\n");
+    let head = format!(
+        "POST /v1/audio/transcriptions HTTP/1.1\r\nhost: g\r\ncontent-type: multipart/form-data; boundary=b0undary\r\ncontent-length: {}\r\n\r\n",
+        body.len()
+    );
+    [head.into_bytes(), body].concat()
+}

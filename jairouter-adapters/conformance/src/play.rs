@@ -10,7 +10,8 @@ use futures::stream;
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode};
 use http_body::Frame;
-use http_body_util::{BodyExt, Full, StreamBody};
+use http_body_util::{BodyExt, StreamBody};
+use jairouter_core::Payload;
 use jairouter_core::upstream::Timeouts;
 use jairouter_core::{Backend, Body, Endpoint, Error, InferenceRequest, Upstream, envelope};
 use tower::{Service, ServiceExt};
@@ -61,7 +62,7 @@ struct Answer {
     pieces: Vec<Bytes>,
 }
 
-impl Service<Request<Full<Bytes>>> for Recorded {
+impl Service<Request<Payload>> for Recorded {
     type Response = Response<Body>;
     type Error = Infallible;
     type Future = Ready<Result<Self::Response, Infallible>>;
@@ -73,7 +74,7 @@ impl Service<Request<Full<Bytes>>> for Recorded {
         std::task::Poll::Ready(Ok(()))
     }
 
-    fn call(&mut self, request: Request<Full<Bytes>>) -> Self::Future {
+    fn call(&mut self, request: Request<Payload>) -> Self::Future {
         let (head, body) = request.into_parts();
         // It is all there.
         let body = body.collect().now_or_never().and_then(Result::ok);

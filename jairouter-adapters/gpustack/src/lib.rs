@@ -17,7 +17,7 @@ use std::borrow::Cow;
 use bytes::Bytes;
 use http::Response;
 use jairouter_core::backend::InvalidOption;
-use jairouter_core::{Backend, Body, Endpoint, Error, InferenceRequest, Route};
+use jairouter_core::{Backend, Body, Endpoint, Error, InferenceRequest, Payload, Route};
 use jairouter_openai::fields::unsupported;
 use jairouter_openai::habits::Habits;
 use jairouter_openai::refusals::refusal;
@@ -96,17 +96,15 @@ impl Backend for GpuStack {
         Some(path.into())
     }
 
-    fn encode(&self, request: &InferenceRequest) -> Result<Bytes, Error> {
+    fn form(&self, request: &InferenceRequest) -> Result<Payload, Error> {
         // It builds forms anew, and of fields that have one name it keeps the last.
-        if request.endpoint.is_multipart() {
-            for name in ["image[]", "timestamp_granularities[]", "include[]"] {
-                if form::count(request, name) > 1 {
-                    let message = format!("gpustack keeps the last '{name}' of several alone");
-                    return Err(unsupported(name, message));
-                }
+        for name in ["image[]", "timestamp_granularities[]", "include[]"] {
+            if form::count(request, name) > 1 {
+                let message = format!("gpustack keeps the last '{name}' of several alone");
+                return Err(unsupported(name, message));
             }
         }
-        Ok(request.payload.clone())
+        Ok(request.form())
     }
 
     fn decode(&self, request: &InferenceRequest, answer: Response<Body>) -> Response<Body> {

@@ -60,10 +60,10 @@ fn form(names: &[&str]) -> InferenceRequest {
 #[test]
 fn fields_of_which_it_would_lose_all_but_one_are_refused_by_their_name() {
     let one = form(&["model", "image[]"]);
-    let sent = GpuStack::new().encode(&one).unwrap();
+    let sent = GpuStack::new().form(&one).unwrap().to_bytes();
     assert_eq!(sent.as_ptr(), one.payload.as_ptr());
     for name in ["image[]", "timestamp_granularities[]", "include[]"] {
-        let error = GpuStack::new().encode(&form(&["model", name, name])).unwrap_err();
+        let error = GpuStack::new().form(&form(&["model", name, name])).unwrap_err();
         assert_eq!((error.kind(), error.param()), (Kind::Unsupported, Some(name)));
     }
 }

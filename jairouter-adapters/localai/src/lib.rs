@@ -16,7 +16,7 @@ use std::borrow::Cow;
 
 use bytes::Bytes;
 use http::Response;
-use jairouter_core::{Backend, Body, Endpoint, Error, InferenceRequest, Route};
+use jairouter_core::{Backend, Body, Endpoint, Error, InferenceRequest, Payload, Route};
 use jairouter_openai::habits::{End, Habits};
 use jairouter_openai::refusals::refusal;
 use jairouter_openai::{embeddings, form, rerank, tokens};
@@ -51,8 +51,14 @@ impl Backend for LocalAi {
         match request.endpoint {
             Endpoint::Rerank => rerank::encode_texts(request),
             Endpoint::Tokenize | Endpoint::Detokenize => tokens::encode_content(request, "localai"),
-            Endpoint::Transcriptions | Endpoint::Translations => Ok(transcription(request)),
             _ => Ok(request.payload.clone()),
+        }
+    }
+
+    fn form(&self, request: &InferenceRequest) -> Result<Payload, Error> {
+        match request.endpoint {
+            Endpoint::Transcriptions | Endpoint::Translations => Ok(transcription(request)),
+            _ => Ok(request.form()),
         }
     }
 
@@ -75,7 +81,7 @@ impl Backend for LocalAi {
 }
 
 /// The form, with OpenAI's default where `LocalAI` has another, and its word for translating.
-fn transcription(request: &InferenceRequest) -> Bytes {
+fn transcription(request: &InferenceRequest) -> Payload {
     let mut missing = Vec::new();
     if form::count(request, "response_format") == 0 {
         missing.push(("response_format", "json"));
@@ -84,7 +90,7 @@ fn transcription(request: &InferenceRequest) -> Bytes {
         missing.push(("translate", "true"));
     }
     if missing.is_empty() {
-        return request.payload.clone();
+        return request.form();
     }
     form::with_fields(request, &missing)
 }

@@ -26,17 +26,17 @@ fn field(name: &str, value: &str) -> String {
 #[test]
 fn a_transcription_is_asked_for_in_openai_s_default_form() {
     let asked = form(Endpoint::Transcriptions, "");
-    let sent = LocalAi::new().encode(&asked).unwrap();
+    let sent = LocalAi::new().form(&asked).unwrap().to_bytes();
     let expected = [field("response_format", "json").as_bytes(), &asked.payload].concat();
     assert_eq!(sent, expected);
     let said = form(Endpoint::Transcriptions, "response_format");
-    assert_eq!(LocalAi::new().encode(&said).unwrap().as_ptr(), said.payload.as_ptr());
+    assert_eq!(LocalAi::new().form(&said).unwrap().to_bytes().as_ptr(), said.payload.as_ptr());
 }
 
 #[test]
 fn a_translation_is_a_transcription_that_translates() {
     let asked = form(Endpoint::Translations, "response_format");
-    let sent = LocalAi::new().encode(&asked).unwrap();
+    let sent = LocalAi::new().form(&asked).unwrap().to_bytes();
     assert_eq!(sent, [field("translate", "true").as_bytes(), &asked.payload].concat());
     let path = LocalAi::new().path(&Route::new(Endpoint::Translations, "m", false));
     assert_eq!(path.as_deref(), Some("/v1/audio/transcriptions"));

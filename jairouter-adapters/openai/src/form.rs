@@ -1,9 +1,9 @@
 //! Forms (`multipart/form-data`) with a field more, each other byte where it is.
 
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::{BufMut, BytesMut};
 use http::header::CONTENT_TYPE;
-use jairouter_core::InferenceRequest;
 use jairouter_core::translate::find;
+use jairouter_core::{InferenceRequest, Payload};
 
 /// How many fields of this name a form has.
 ///
@@ -26,11 +26,9 @@ pub fn count(request: &InferenceRequest, name: &str) -> usize {
 }
 
 /// The form with these fields in front of its own.
-pub fn with_fields(request: &InferenceRequest, fields: &[(&str, &str)]) -> Bytes {
-    let payload = &request.payload;
-    let Some((at, delimiter)) = delimiter(request) else { return payload.clone() };
-    let mut form = BytesMut::with_capacity(payload.len() + 128 * fields.len());
-    form.put_slice(&payload[..at]);
+pub fn with_fields(request: &InferenceRequest, fields: &[(&str, &str)]) -> Payload {
+    let Some((at, delimiter)) = delimiter(request) else { return request.form() };
+    let mut form = BytesMut::with_capacity(128 * fields.len());
     for (name, value) in fields {
         form.put_slice(delimiter);
         form.put_slice(b"\r\nContent-Disposition: form-data; name=\"");
@@ -39,8 +37,7 @@ pub fn with_fields(request: &InferenceRequest, fields: &[(&str, &str)]) -> Bytes
         form.put_slice(value.as_bytes());
         form.put_slice(b"\r\n");
     }
-    form.put_slice(&payload[at..]);
-    form.freeze()
+    request.form().with_inserted(at, form.freeze())
 }
 
 /// Where the first delimiter stands, and what it is: the line that the content type names.
@@ -80,7 +77,8 @@ mod tests {
     #[test]
     fn a_field_more_leaves_the_others_where_they_are_and_is_read_back() {
         let request = request(FORM);
-        let form = with_fields(&request, &[("response_format", "json"), ("stream", "true")]);
+        let form =
+            with_fields(&request, &[("response_format", "json"), ("stream", "true")]).to_bytes();
         assert!(form.ends_with(FORM.as_bytes()), "{form:?}");
         let again = InferenceRequest::new(request.endpoint, request.headers.clone(), form).unwrap();
         assert!(again.stream && *again.model == *"m");
@@ -100,7 +98,7 @@ mod tests {
         let request = request(
             "--not\r\n--X-Y\r\nContent-Disposition: form-data; name=\"model\"\r\n\r\nm\r\n--X-Y--",
         );
-        let form = with_fields(&request, &[("a", "b")]);
+        let form = with_fields(&request, &[("a", "b")]).to_bytes();
         assert!(form.starts_with(b"--not\r\n--X-Y\r\n") && count(&request, "model") == 1);
         let again = InferenceRequest::new(request.endpoint, request.headers.clone(), form);
         assert_eq!(&*again.unwrap().model, "m");

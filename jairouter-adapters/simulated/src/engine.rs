@@ -6,9 +6,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::task::{Context, Poll};
 
-use bytes::Bytes;
 use http::{Request, Response};
-use http_body_util::Full;
+use jairouter_core::Payload;
 use jairouter_core::{Body, Error};
 use tower_service::Service;
 
@@ -98,7 +97,7 @@ impl Drop for Running {
     }
 }
 
-impl Service<Request<Full<Bytes>>> for Engine {
+impl Service<Request<Payload>> for Engine {
     type Response = Response<Body>;
     type Error = Error;
     // Boxed: an answer is written as straight-line code, which has no name.
@@ -108,7 +107,7 @@ impl Service<Request<Full<Bytes>>> for Engine {
         Poll::Ready(Ok(()))
     }
 
-    fn call(&mut self, request: Request<Full<Bytes>>) -> Self::Future {
+    fn call(&mut self, request: Request<Payload>) -> Self::Future {
         Box::pin(serve(self.clone(), request))
     }
 }

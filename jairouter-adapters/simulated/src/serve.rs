@@ -2,7 +2,8 @@
 
 use bytes::Bytes;
 use http::{Method, Request, Response};
-use http_body_util::{BodyExt, Full};
+use http_body_util::BodyExt;
+use jairouter_core::Payload;
 use jairouter_core::{Body, Error, Kind};
 use percent_encoding::percent_decode_str;
 use serde_json::{Value, json};
@@ -28,7 +29,7 @@ enum Work {
     Embeddings,
 }
 
-pub(crate) async fn serve(engine: Engine, request: Request<Full<Bytes>>) -> Answered {
+pub(crate) async fn serve(engine: Engine, request: Request<Payload>) -> Answered {
     let (head, body) = request.into_parts();
     let work = match head.uri.path() {
         "/v1/chat/completions" => Work::Chat,

@@ -6,11 +6,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Waker};
 
-use bytes::Bytes;
+use crate::payload::Payload;
 use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
 use http::{Request, Response};
 use http_body::Body;
-use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
@@ -28,8 +27,8 @@ const MOST_HEADERS: usize = 128;
 
 /// An open connection: both halves of hyper's, in one hand.
 pub(super) struct Live {
-    sender: http1::SendRequest<Full<Bytes>>,
-    connection: http1::Connection<TokioIo<Heard>, Full<Bytes>>,
+    sender: http1::SendRequest<Payload>,
+    connection: http1::Connection<TokioIo<Heard>, Payload>,
     /// Whether a byte has come since the last request was sent.
     heard: Arc<AtomicBool>,
     reused: bool,
@@ -48,7 +47,7 @@ impl Live {
     /// Sends a request and drives the connection until the answer's head is there.
     pub(super) async fn send(
         mut self,
-        request: Request<Full<Bytes>>,
+        request: Request<Payload>,
         pool: Arc<Pool>,
     ) -> Result<Response<ResponseBody>, Error> {
         self.heard.store(false, Ordering::Relaxed);

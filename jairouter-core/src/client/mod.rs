@@ -6,12 +6,13 @@
 //!
 //! ```no_run
 //! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
-//! use http_body_util::{BodyExt, Full};
+//! use http_body_util::BodyExt;
+//! use jairouter_core::Payload;
 //! use jairouter_core::client::HttpClient;
 //! use tower::ServiceExt;
 //!
 //! let client = HttpClient::new(&"127.0.0.1:8000".parse()?);
-//! let request = http::Request::get("/v1/models").body(Full::default())?;
+//! let request = http::Request::get("/v1/models").body(Payload::default())?;
 //! let models = client.oneshot(request).await?.into_body().collect().await?.to_bytes();
 //! # Ok(())
 //! # }
@@ -28,11 +29,10 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use bytes::Bytes;
+use crate::payload::Payload;
 use http::header::HOST;
 use http::uri::{Authority, PathAndQuery};
 use http::{HeaderValue, Request, Response, Uri};
-use http_body_util::Full;
 use tower::Service;
 
 pub use body::ResponseBody;
@@ -146,7 +146,7 @@ impl HttpClient {
     }
 }
 
-impl Service<Request<Full<Bytes>>> for HttpClient {
+impl Service<Request<Payload>> for HttpClient {
     type Response = Response<ResponseBody>;
     type Error = Error;
     // Boxed: hyper's own exchange has no name.
@@ -156,7 +156,7 @@ impl Service<Request<Full<Bytes>>> for HttpClient {
         Poll::Ready(Ok(()))
     }
 
-    fn call(&mut self, mut request: Request<Full<Bytes>>) -> Self::Future {
+    fn call(&mut self, mut request: Request<Payload>) -> Self::Future {
         let shared = Arc::clone(&self.0);
         Box::pin(async move {
             let path = request.uri().path_and_query().cloned();

@@ -26,7 +26,7 @@
 //!
 //! use bytes::Bytes;
 //! use http::{Request, Response};
-//! use http_body_util::Full;
+//! use jairouter_core::Payload;
 //! use jairouter_core::Body;
 //! use jairouter_core::health::{Health, Prober, Settings, Status};
 //! use tower::service_fn;
@@ -41,7 +41,7 @@
 //! # #[tokio::main(flavor = "current_thread", start_paused = true)]
 //! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! // An `HttpClient`, or any other; this one plays an engine that has lost its GPU.
-//! let client = service_fn(async |probe: Request<Full<Bytes>>| {
+//! let client = service_fn(async |probe: Request<Payload>| {
 //!     assert_eq!(probe.uri(), "http://10.0.0.1:8000/health");
 //!     let mut answer = Response::new(Body::empty());
 //!     *answer.status_mut() = http::StatusCode::INTERNAL_SERVER_ERROR;

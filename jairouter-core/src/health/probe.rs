@@ -1,8 +1,9 @@
 //! One question to one instance: how are you?
 
+use crate::payload::Payload;
 use bytes::Bytes;
 use http::{Request, Response, StatusCode};
-use http_body_util::{BodyExt, Full};
+use http_body_util::BodyExt;
 use tokio::time::{Instant, timeout_at};
 use tower::{Service, ServiceExt};
 
@@ -36,11 +37,11 @@ pub enum Outcome {
 /// Dropping it closes the probe's connection.
 pub(super) async fn probe<C, R>(
     client: &mut C,
-    request: Request<Full<Bytes>>,
+    request: Request<Payload>,
     deadline: Instant,
 ) -> Outcome
 where
-    C: Service<Request<Full<Bytes>>, Response = Response<R>>,
+    C: Service<Request<Payload>, Response = Response<R>>,
     C::Error: Into<Error>,
     R: Into<Body>,
 {

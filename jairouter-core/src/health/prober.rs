@@ -3,10 +3,9 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
+use crate::payload::Payload;
 use http::header::{HOST, USER_AGENT};
 use http::{HeaderMap, HeaderValue, Request, Response, Uri};
-use http_body_util::Full;
 use tokio::time::{Instant, timeout_at};
 use tower::Service;
 
@@ -72,7 +71,7 @@ impl<C> Prober<C> {
     /// is closed and says nothing, and the instance is probed no longer.
     pub async fn run<R>(mut self, changed: impl FnMut(Change)) -> Infallible
     where
-        C: Service<Request<Full<Bytes>>, Response = Response<R>>,
+        C: Service<Request<Payload>, Response = Response<R>>,
         C::Error: Into<Error>,
         R: Into<Body>,
     {
@@ -104,8 +103,8 @@ impl<C> Prober<C> {
         }
     }
 
-    fn request(&self) -> Request<Full<Bytes>> {
-        let mut request = Request::new(Full::default());
+    fn request(&self) -> Request<Payload> {
+        let mut request = Request::new(Payload::default());
         *request.uri_mut() = self.uri.clone();
         *request.headers_mut() = self.headers.clone();
         #[cfg(feature = "client")]

@@ -49,9 +49,8 @@ use std::fmt;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use bytes::Bytes;
+use crate::payload::Payload;
 use http::{Request, Response};
-use http_body_util::Full;
 use tower::Service;
 
 pub use builder::{Builder, Group};
@@ -133,7 +132,7 @@ impl<B, C> Router<B, C> {
 impl<B, C, R> Service<InferenceRequest> for Router<B, C>
 where
     B: Backend + 'static,
-    C: Service<Request<Full<Bytes>>, Response = Response<R>> + Clone + Send + 'static,
+    C: Service<Request<Payload>, Response = Response<R>> + Clone + Send + 'static,
     C::Error: Into<Error>,
     C::Future: Send,
     R: Into<Body> + 'static,

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
+use crate::payload::Payload;
 use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Version};
-use http_body_util::{BodyExt, Full};
+use http_body_util::BodyExt;
 use tokio::time::{Instant, timeout_at};
 use tower::{Service, ServiceExt};
 
@@ -36,7 +36,7 @@ pub(super) async fn exchange<B, C, R>(
 ) -> Result<Response<UpstreamBody>, Error>
 where
     B: Backend,
-    C: Service<Request<Full<Bytes>>, Response = Response<R>> + Clone,
+    C: Service<Request<Payload>, Response = Response<R>> + Clone,
     C::Error: Into<Error>,
     R: Into<Body>,
 {
@@ -120,11 +120,15 @@ async fn ask<B, C, R>(
 ) -> Result<Response<Body>, Error>
 where
     B: Backend,
-    C: Service<Request<Full<Bytes>>, Response = Response<R>> + Clone,
+    C: Service<Request<Payload>, Response = Response<R>> + Clone,
     C::Error: Into<Error>,
     R: Into<Body>,
 {
-    let payload = backend.encode(request).map_err(Error::unsent)?;
+    let payload = match request.endpoint.is_multipart() {
+        true => backend.form(request),
+        false => backend.encode(request).map(Payload::from),
+    };
+    let payload = payload.map_err(Error::unsent)?;
     let first = http(backend, settings, request, payload.clone()).map_err(Error::unsent)?;
     let answer = match send(client.clone(), first).await {
         #[cfg(feature = "client")]
@@ -146,9 +150,9 @@ where
     }
 }
 
-async fn send<C, R>(client: C, request: Request<Full<Bytes>>) -> Result<Response<Body>, Error>
+async fn send<C, R>(client: C, request: Request<Payload>) -> Result<Response<Body>, Error>
 where
-    C: Service<Request<Full<Bytes>>, Response = Response<R>>,
+    C: Service<Request<Payload>, Response = Response<R>>,
     C::Error: Into<Error>,
     R: Into<Body>,
 {
@@ -163,8 +167,8 @@ fn http<B: Backend>(
     backend: &B,
     settings: &Settings,
     request: &InferenceRequest,
-    payload: Bytes,
-) -> Result<Request<Full<Bytes>>, Error> {
+    payload: Payload,
+) -> Result<Request<Payload>, Error> {
     let uri = match &settings.path {
         Some((endpoint, uri)) if *endpoint == request.endpoint => uri.clone().ok_or_else(|| {
             Error::new(Kind::Internal, "the path configured for the instance is not one")
@@ -179,7 +183,7 @@ fn http<B: Backend>(
             settings.target.uri(path)?
         }
     };
-    let mut http = Request::new(Full::new(payload));
+    let mut http = Request::new(payload);
     *http.method_mut() = Method::POST;
     *http.uri_mut() = uri;
     let (forward, own) = (&settings.forward, &settings.headers);

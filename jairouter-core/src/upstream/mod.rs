@@ -42,10 +42,9 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use bytes::Bytes;
+use crate::payload::Payload;
 use http::header::AUTHORIZATION;
 use http::{HeaderMap, HeaderName, Request, Response, Uri};
-use http_body_util::Full;
 use tower::Service;
 
 pub use body::UpstreamBody;
@@ -184,7 +183,7 @@ impl<B, C> Upstream<B, C> {
 impl<B, C, R> Service<InferenceRequest> for Upstream<B, C>
 where
     B: Backend + 'static,
-    C: Service<Request<Full<Bytes>>, Response = Response<R>> + Clone + Send + 'static,
+    C: Service<Request<Payload>, Response = Response<R>> + Clone + Send + 'static,
     C::Error: Into<Error>,
     C::Future: Send,
     R: Into<Body> + 'static,

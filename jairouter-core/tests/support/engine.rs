@@ -10,7 +10,7 @@ use bytes::Bytes;
 use http::header::CONTENT_TYPE;
 use http::{HeaderValue, Request, Response, StatusCode};
 use http_body::{Body as HttpBody, Frame};
-use http_body_util::Full;
+use jairouter_core::Payload;
 use jairouter_core::{Body, Error, Kind};
 use tower::Service;
 
@@ -130,7 +130,7 @@ impl Engine {
     }
 }
 
-impl Service<Request<Full<Bytes>>> for Engine {
+impl Service<Request<Payload>> for Engine {
     type Response = Response<Body>;
     type Error = Error;
     type Future = Head;
@@ -146,7 +146,7 @@ impl Service<Request<Full<Bytes>>> for Engine {
         Poll::Pending
     }
 
-    fn call(&mut self, _: Request<Full<Bytes>>) -> Head {
+    fn call(&mut self, _: Request<Payload>) -> Head {
         self.shared.asked.fetch_add(1, Ordering::Relaxed);
         let mut scripts = self.shared.scripts.lock().unwrap();
         let script = match scripts.len() {

@@ -12,7 +12,7 @@ use bytes::{Bytes, BytesMut};
 use http::header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, DATE, SERVER, TRANSFER_ENCODING};
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Response};
 use http_body::{Body as HttpBody, Frame};
-use http_body_util::Full;
+use jairouter_core::Payload;
 use jairouter_core::{Backend, Body, Endpoint, Error, InferenceRequest, Route};
 use tower::Service;
 
@@ -103,7 +103,7 @@ fn uvicorn(content_type: &'static str) -> HeaderMap {
     headers.into_iter().map(|(name, value)| (name, HeaderValue::from_static(value))).collect()
 }
 
-impl Service<Request<Full<Bytes>>> for Lean {
+impl Service<Request<Payload>> for Lean {
     type Response = Response<Body>;
     type Error = Error;
     type Future = Ready<Result<Response<Body>, Error>>;
@@ -112,7 +112,7 @@ impl Service<Request<Full<Bytes>>> for Lean {
         Poll::Ready(Ok(()))
     }
 
-    fn call(&mut self, _: Request<Full<Bytes>>) -> Self::Future {
+    fn call(&mut self, _: Request<Payload>) -> Self::Future {
         let mut answer = Response::new(Body::empty());
         opt_out(|| {
             *answer.body_mut() = Body::new(self.body());

@@ -14,7 +14,7 @@ fn a_token_allocates_its_frame_and_nothing_else() {
         Engine::builder().first_token(Duration::ZERO).rate(0.0).length(TOKENS as usize).build();
     let cx = &mut Context::from_waker(Waker::noop());
     let ask = question(&json!({"stream": true})).to_string();
-    let request = Request::post(CHAT).body(Full::new(Bytes::from(ask))).unwrap();
+    let request = Request::post(CHAT).body(Payload::from(Bytes::from(ask))).unwrap();
     let Poll::Ready(Ok(answer)) = pin!(engine.call(request)).poll(cx) else {
         panic!("it waits");
     };

@@ -118,7 +118,7 @@ async fn which_requests_fail_is_decided_by_the_seed_and_not_by_probes() {
         let mut outcomes = Vec::new();
         for _ in 0..64 {
             for _ in 0..probes {
-                let probe = Request::get("/health").body(Full::default()).unwrap();
+                let probe = Request::get("/health").body(Payload::default()).unwrap();
                 assert_eq!(engine.clone().oneshot(probe).await.unwrap().status(), 200);
             }
             outcomes.push(chat(&engine, &json!({})).await.unwrap().status().as_u16());

@@ -12,7 +12,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Request, Response};
-use http_body_util::{BodyExt, Full};
+use http_body_util::BodyExt;
+use jairouter_core::Payload;
 use jairouter_core::{Body, Error};
 use serde_json::{Value, json};
 use tower::ServiceExt;
@@ -23,7 +24,7 @@ const CHAT: &str = "/v1/chat/completions";
 const HOUR: Duration = Duration::from_secs(3600);
 
 async fn post(engine: &Engine, path: &str, ask: &Value) -> Result<Response<Body>, Error> {
-    let request = Request::post(path).body(Full::new(Bytes::from(ask.to_string()))).unwrap();
+    let request = Request::post(path).body(Payload::from(Bytes::from(ask.to_string()))).unwrap();
     engine.clone().oneshot(request).await
 }
 

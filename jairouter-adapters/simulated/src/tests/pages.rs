@@ -3,7 +3,7 @@ use http::Method;
 use super::*;
 
 async fn send(engine: &Engine, method: Method, path: &str, body: &'static str) -> Response<Body> {
-    let request = Request::builder().method(method).uri(path).body(Full::from(body)).unwrap();
+    let request = Request::builder().method(method).uri(path).body(Payload::from(body)).unwrap();
     engine.clone().oneshot(request).await.unwrap()
 }
 

@@ -147,7 +147,7 @@ fn without_a_delay_nothing_waits_and_no_timer_is_needed() {
     let cx = &mut Context::from_waker(Waker::noop());
     for stream in [false, true] {
         let ask = question(&json!({"stream": stream})).to_string();
-        let request = Request::post(CHAT).body(Full::new(Bytes::from(ask))).unwrap();
+        let request = Request::post(CHAT).body(Payload::from(Bytes::from(ask))).unwrap();
         let Poll::Ready(Ok(answer)) = engine.call(request).as_mut().poll(cx) else {
             panic!("it waits");
         };

@@ -54,6 +54,8 @@ impl Key {
             Some(IpAddr::V4(address)) => hasher.part(&address.octets()),
             Some(IpAddr::V6(address)) => hasher.part(&address.octets()),
         }
+        // Of a form that is for another model the payload does not tell.
+        hasher.part(request.model.as_bytes());
         hasher.part(&request.payload);
         Some(Self(hasher.0.finalize().into()))
     }

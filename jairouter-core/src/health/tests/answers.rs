@@ -7,7 +7,7 @@ use super::*;
 async fn find(reply: Reply) -> (Outcome, Duration) {
     let mut engine = Engine::new(reply);
     let start = Instant::now();
-    let outcome = probe(&mut engine, Request::new(Full::default()), start + 2 * SECOND).await;
+    let outcome = probe(&mut engine, Request::new(Payload::default()), start + 2 * SECOND).await;
     assert_eq!(engine.in_flight(), 0, "{reply:?} is over");
     (outcome, start.elapsed())
 }
@@ -72,7 +72,7 @@ async fn head_and_body_share_one_timeout() {
 #[tokio::test(start_paused = true)]
 async fn of_a_body_without_an_end_64_kib_are_read() {
     let mut engine = Engine::new(Reply::EndlessBody);
-    let request = Request::new(Full::default());
+    let request = Request::new(Payload::default());
     assert_eq!(probe(&mut engine, request, Instant::now() + SECOND).await, Outcome::Good);
     let read = engine.0.read.load(Ordering::Relaxed);
     assert!((64 * 1024..=65 * 1024).contains(&read), "{read}");

@@ -13,11 +13,12 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use crate::payload::Payload;
 use bytes::Bytes;
 use futures::stream;
 use http::{Request, Response, StatusCode};
 use http_body::Frame;
-use http_body_util::{Full, StreamBody};
+use http_body_util::StreamBody;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep};
 use tower::Service;
@@ -69,7 +70,7 @@ struct Engine(Arc<Seen>);
 struct Seen {
     reply: Mutex<Reply>,
     asked: Mutex<Vec<Instant>>,
-    last: Mutex<Option<Request<Full<Bytes>>>>,
+    last: Mutex<Option<Request<Payload>>>,
     in_flight: AtomicUsize,
     most_in_flight: AtomicUsize,
     read: AtomicUsize,
@@ -113,7 +114,7 @@ impl Engine {
     }
 }
 
-impl Service<Request<Full<Bytes>>> for Engine {
+impl Service<Request<Payload>> for Engine {
     type Response = Response<Body>;
     type Error = Error;
     type Future = Pin<Box<dyn Future<Output = Result<Response<Body>, Error>> + Send>>;
@@ -122,7 +123,7 @@ impl Service<Request<Full<Bytes>>> for Engine {
         Poll::Ready(Ok(()))
     }
 
-    fn call(&mut self, request: Request<Full<Bytes>>) -> Self::Future {
+    fn call(&mut self, request: Request<Payload>) -> Self::Future {
         let seen = Arc::clone(&self.0);
         let reply = *seen.reply.lock().unwrap();
         seen.asked.lock().unwrap().push(Instant::now());

@@ -159,15 +159,15 @@ async fn what_the_last_prober_knew_is_looked_at_within_a_second_by_the_next() {
 /// A client that may move between threads, and be used by one at a time.
 struct NotSync(Engine, #[allow(dead_code)] std::cell::Cell<u8>);
 
-impl Service<Request<Full<Bytes>>> for NotSync {
+impl Service<Request<Payload>> for NotSync {
     type Response = Response<Body>;
     type Error = Error;
-    type Future = <Engine as Service<Request<Full<Bytes>>>>::Future;
+    type Future = <Engine as Service<Request<Payload>>>::Future;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
         self.0.poll_ready(cx)
     }
-    fn call(&mut self, request: Request<Full<Bytes>>) -> Self::Future {
+    fn call(&mut self, request: Request<Payload>) -> Self::Future {
         self.0.call(request)
     }
 }

@@ -9,7 +9,7 @@ use crate::client::HttpClient;
 
 async fn find(client: &mut HttpClient) -> Outcome {
     let deadline = Instant::now() + 60 * SECOND;
-    probe(client, Request::new(Full::default()), deadline).await
+    probe(client, Request::new(Payload::default()), deadline).await
 }
 
 async fn listen() -> (TcpListener, HttpClient) {
