@@ -12,5 +12,5 @@ fn recorded_exchanges_pass_in_both_directions_wherever_they_are_cut_and_end() {
 
 #[test]
 fn every_refusal_is_an_envelope() {
-    check_refusals(&GpuStack::new()).assert(150);
+    check_refusals(&GpuStack::new()).and(check_refusals(&GpuStack::legacy())).assert(300);
 }
