@@ -1,5 +1,25 @@
 //! Every way of speaking to an engine, behind one feature each, and found by name at run time.
 //!
+//! | name | is |
+//! |---|---|
+//! | `anthropic` | Anthropic's Messages API |
+//! | `gemini` | Google's Gemini API |
+//! | `gpustack` | `GPUStack`, and with `api: legacy` as it was before 2.0 |
+//! | `llamacpp` | llama.cpp's server, and with `api: native` its own completions |
+//! | `localai` | `LocalAI` |
+//! | `normal` | anything compatible with `OpenAI`'s API; its feature is `openai` |
+//! | `ollama` | Ollama's native API |
+//! | `sglang` | `SGLang`, and with `api: native` its own completions |
+//! | `simulated` | an engine in this process, for demos and tests |
+//! | `tensorrt-llm` | TensorRT-LLM's server, trtllm-serve |
+//! | `tgi` | Hugging Face's text-generation-inference |
+//! | `triton` | Triton's generate extension, in the dialects that its options name |
+//! | `vllm` | vLLM |
+//! | `xinference` | Xinference |
+//!
+//! What each of them offers, and the test that shows it, is in the repository's `docs/frameworks.md`. One
+//! that differs in what an address book holds alone is a [`Custom`].
+//!
 //! ```
 //! let backend = jairouter_adapters::by_name("vLLM").expect("it is in `all`");
 //! assert_eq!(backend.name(), "vllm");
