@@ -1,7 +1,11 @@
 //! What a recorded exchange shows.
 
-use jairouter_conformance::{Exchange, Exchanges};
+use jairouter_adapters::by_name_with;
+use jairouter_conformance::{Exchange, Exchanges, Verdict};
 use jairouter_core::{Backend, Endpoint, Route};
+use serde_json::json;
+
+use crate::page::Section;
 
 /// Why this exchange does not show that, if it does not.
 pub(crate) fn shows(
@@ -41,6 +45,30 @@ pub(crate) fn shows(
         _ => false,
     };
     if shows { Ok(()) } else { Err("it does not show that".into()) }
+}
+
+/// What the kit says of this exchange, with the adapter of this section.
+pub(crate) fn plays(all: &Exchanges, case: &str, section: &Section) -> Verdict {
+    let mut exchange = all.clone().only(|row| row.case == case);
+    let mut options = section.options();
+    // A deployment of Triton's is called otherwise than the model that callers ask for.
+    let path = exchange.rows()[0].upstream.path.clone();
+    if let Some((model, _)) = path.strip_prefix("/v2/models/").and_then(|it| it.split_once('/')) {
+        options.push(("model", model));
+    }
+    let backend = by_name_with(&section.name, &options).unwrap().unwrap();
+    // Zero values that Ollama's own client writes out.
+    for field in ["suffix", "system", "template"] {
+        exchange = exchange.says_nothing(field, json!(""));
+    }
+    for field in ["frequency_penalty", "presence_penalty"] {
+        exchange = exchange.says_nothing(field, json!(0));
+    }
+    // An ensemble does not tell why an answer has ended, and so not that it has.
+    if case.starts_with("trtllm-") {
+        exchange = exchange.ended_by_their_body();
+    }
+    exchange.check(&backend)
 }
 
 fn has(all: &Exchanges, row: &Exchange, parts: &[&str], what: &str) -> bool {

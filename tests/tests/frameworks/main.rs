@@ -96,19 +96,18 @@ fn every_endpoint_is_asked_where_the_page_says() {
     let sections = sections();
     for section in &sections {
         let (title, backend) = (section.title(), backend(section));
-        let usual =
-            sections.iter().any(|other| other.name == section.name && other.options.is_empty());
+        let usual = sections.iter().find(|other| section.is_variant_of(other));
         for &endpoint in Endpoint::ALL {
             let rows: Vec<_> =
                 section.rows.iter().filter(|row| row.endpoint == called(endpoint)).collect();
             let said = match rows[..] {
                 [row] => row.paths.clone(),
                 [] if section.lacks.iter().any(|lacks| lacks == called(endpoint)) => Vec::new(),
-                // What a variant does not mention is as it is without its options.
-                [] if usual && !section.options.is_empty() => {
-                    paths(&*by_name_with(&section.name, &[]).unwrap().unwrap(), endpoint)
-                }
-                _ => panic!("{title}: {} is there {} times", called(endpoint), rows.len()),
+                // What a variant does not mention is as it is without the option.
+                _ => match usual.filter(|_| rows.is_empty()) {
+                    Some(usual) => paths(&*self::backend(usual), endpoint),
+                    None => panic!("{title}: {} is there {} times", called(endpoint), rows.len()),
+                },
             };
             assert_eq!(said, paths(&*backend, endpoint), "{title}: {}", called(endpoint));
         }
@@ -123,7 +122,7 @@ fn every_cell_passes_or_is_empty() {
     for section in &sections() {
         let (title, backend) = (section.title(), backend(section));
         let exchanges = exchanges(&section.name);
-        let mut used = BTreeSet::new();
+        let (mut used, mut played) = (BTreeSet::new(), BTreeSet::new());
         for row in &section.rows {
             let endpoint = endpoint(row);
             for ((cell, column), applies) in row.cells.iter().zip(COLUMNS).zip(applies(endpoint)) {
@@ -139,6 +138,9 @@ fn every_cell_passes_or_is_empty() {
                         let all = exchanges.as_ref().unwrap_or_else(|| panic!("{place}: {case}"));
                         let shows = exchange::shows(all, case, &*backend, endpoint, column);
                         assert_eq!(shows, Ok(()), "{place}: {case}");
+                        if played.insert(case) {
+                            exchange::plays(all, case, section).assert(1);
+                        }
                     } else if section.tests.contains_key(said) {
                         used.insert(said);
                     } else {

@@ -42,6 +42,14 @@ impl Section {
         self.name.clone() + &options.collect::<String>()
     }
 
+    /// Whether it is the same adapter with an option more.
+    pub(crate) fn is_variant_of(&self, other: &Self) -> bool {
+        let has = |option| self.options.contains(option);
+        self.name == other.name
+            && other.options.iter().all(has)
+            && other.options.len() < self.options.len()
+    }
+
     pub(crate) fn options(&self) -> Vec<(&str, &str)> {
         self.options.iter().map(|(key, value)| (&**key, &**value)).collect()
     }
