@@ -1,5 +1,25 @@
 //! Every way of speaking to an engine, behind one feature each, and found by name at run time.
 //!
+//! | name | is |
+//! |---|---|
+//! | `anthropic` | Anthropic's Messages API |
+//! | `gemini` | Google's Gemini API |
+//! | `gpustack` | `GPUStack`, and with `api: legacy` as it was before 2.0 |
+//! | `llamacpp` | llama.cpp's server, and with `api: native` its own completions |
+//! | `localai` | `LocalAI` |
+//! | `normal` | anything compatible with `OpenAI`'s API; its feature is `openai` |
+//! | `ollama` | Ollama's native API |
+//! | `sglang` | `SGLang`, and with `api: native` its own completions |
+//! | `simulated` | an engine in this process, for demos and tests |
+//! | `tensorrt-llm` | TensorRT-LLM's server, trtllm-serve |
+//! | `tgi` | Hugging Face's text-generation-inference |
+//! | `triton` | Triton's generate extension, in the dialects that its options name |
+//! | `vllm` | vLLM |
+//! | `xinference` | Xinference |
+//!
+//! What each of them offers, and the test that shows it, is in the repository's `docs/frameworks.md`. One
+//! that differs in what an address book holds alone is a [`Custom`].
+//!
 //! ```
 //! let backend = jairouter_adapters::by_name("vLLM").expect("it is in `all`");
 //! assert_eq!(backend.name(), "vllm");
@@ -21,62 +41,62 @@ use jairouter_core::backend::InvalidOption;
 
 type Options<'a> = &'a [(&'a str, &'a str)];
 
-/// A line for each adapter: its feature and its name, what else it is called (in small letters alone),
+/// A line for each adapter: its name and its feature, what else it is called (in small letters alone),
 /// its crate and what makes it of its options.
 macro_rules! adapters {
-    ($($name:literal in $feature:literal as $folded:pat => $krate:ident as $module:ident, $make:expr;)*) => {
+    ($($name:literal in $feature:literal as $folded:pat => $module:ident, $make:expr;)*) => {
         $(
             #[cfg(feature = $feature)]
-            pub use $krate as $module;
+            pub use ::$module;
         )*
 
         /// The adapters there are, by the names configuration gives them.
         pub const NAMES: &[&str] = &[$(#[cfg(feature = $feature)] $name,)*];
 
+        #[allow(unused_variables, reason = "without a feature there is nothing to make")]
         fn find(folded: &str, options: Options<'_>) -> Option<Result<Arc<dyn Backend>, InvalidOption>> {
-            Some(match folded {
+            match folded {
                 $(
                     #[cfg(feature = $feature)]
                     $folded => {
                         let make: fn(Options<'_>) -> Result<_, InvalidOption> = $make;
-                        make(options).map(|backend| Arc::new(backend) as Arc<dyn Backend>)
+                        Some(make(options).map(|backend| Arc::new(backend) as Arc<dyn Backend>))
                     }
                 )*
-                _ => return None,
-            })
+                _ => None,
+            }
         }
     };
 }
 
 adapters! {
-    "anthropic" in "anthropic" as "anthropic" => jairouter_anthropic as anthropic,
+    "anthropic" in "anthropic" as "anthropic" => anthropic,
         |options| plain(anthropic::Anthropic::new(), options);
-    "gemini" in "gemini" as "gemini" => jairouter_gemini as gemini,
+    "gemini" in "gemini" as "gemini" => gemini,
         |options| plain(gemini::Gemini::new(), options);
-    "gpustack" in "gpustack" as "gpustack" => jairouter_gpustack as gpustack,
+    "gpustack" in "gpustack" as "gpustack" => gpustack,
         |options| gpustack::GpuStack::from_options(options.iter().copied());
-    "llamacpp" in "llamacpp" as "llamacpp" | "llama" => jairouter_llamacpp as llamacpp,
+    "llamacpp" in "llamacpp" as "llamacpp" | "llama" => llamacpp,
         |options| llamacpp::LlamaCpp::from_options(options.iter().copied());
-    "localai" in "localai" as "localai" => jairouter_localai as localai,
+    "localai" in "localai" as "localai" => localai,
         |options| plain(localai::LocalAi::new(), options);
-    "normal" in "openai" as "normal" | "openai" | "openaicompatible" => jairouter_openai as openai,
+    "normal" in "openai" as "normal" | "openai" | "openaicompatible" => openai,
         |options| plain(openai::OpenAi::new(), options);
-    "ollama" in "ollama" as "ollama" => jairouter_ollama as ollama,
+    "ollama" in "ollama" as "ollama" => ollama,
         |options| plain(ollama::Ollama::new(), options);
-    "sglang" in "sglang" as "sglang" => jairouter_sglang as sglang,
+    "sglang" in "sglang" as "sglang" => sglang,
         |options| sglang::SgLang::from_options(options.iter().copied());
-    "simulated" in "simulated" as "simulated" => jairouter_simulated as simulated,
+    "simulated" in "simulated" as "simulated" => simulated,
         |options| plain(simulated::Simulated::new(), options);
-    "tensorrt-llm" in "tensorrt-llm" as "tensorrtllm" | "trtllm" | "trtllmserve"
-        => jairouter_tensorrt_llm as tensorrt_llm,
+    "tensorrt-llm" in "tensorrt-llm" as "tensorrtllm" | "trtllm" | "trtllmserve" => tensorrt_llm,
         |options| plain(tensorrt_llm::TensorRtLlm::new(), options);
-    "tgi" in "tgi" as "tgi" | "textgenerationinference" => jairouter_tgi as tgi,
+    "tgi" in "tgi" as "tgi" | "textgenerationinference" => tgi,
         |options| plain(tgi::Tgi::new(), options);
-    "triton" in "triton" as "triton" => jairouter_triton as triton,
+    "triton" in "triton" as "triton" => triton,
         |options| triton::Triton::from_options(options.iter().copied());
-    "vllm" in "vllm" as "vllm" => jairouter_vllm as vllm,
+    "vllm" in "vllm" as "vllm" => vllm,
         |options| plain(vllm::Vllm::new(), options);
-    "xinference" in "xinference" as "xinference" => jairouter_xinference as xinference,
+    "xinference" in "xinference" as "xinference" => xinference,
         |options| plain(xinference::Xinference::new(), options);
 }
 

@@ -35,9 +35,9 @@ fn model_in(path: &str) -> Option<&str> {
 }
 
 // Memory does not refuse a write.
-fn any_form(row: &Exchange) -> Bytes {
+pub(crate) fn any_form(is_streamed: bool) -> Bytes {
     let mut form = String::new();
-    for (name, value) in [("model", "m"), ("stream", if row.stream { "true" } else { "false" })] {
+    for (name, value) in [("model", "m"), ("stream", if is_streamed { "true" } else { "false" })] {
         let head = format!("content-disposition: form-data; name=\"{name}\"");
         let _ = write!(form, "--{BOUNDARY}\r\n{head}\r\n\r\n{value}\r\n");
     }
@@ -106,7 +106,7 @@ pub(crate) fn question(all: &Exchanges, row: &Exchange) -> Option<(Endpoint, Byt
     let payload = match own.or_else(native) {
         Some(payload) => payload,
         None if endpoint.is_multipart() => {
-            all.body(row, "request").unwrap_or_else(|| any_form(row))
+            all.body(row, "request").unwrap_or_else(|| any_form(row.stream))
         }
         None => any_question(row, endpoint),
     };

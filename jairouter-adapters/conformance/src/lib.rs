@@ -39,6 +39,9 @@
 //! | a refusal | the recorded status and `message`; what is said of the gateway's own key is not told |
 //! | ids and times | there, and otherwise any |
 //!
+//! [`check_refusals`] needs no folder: it tries errors of every shape and status of the field, at every
+//! endpoint that the backend offers.
+//!
 //! # What is a verdict
 //!
 //! A [`Verdict`] lists every failure, each with its case: one run shows all that is wrong.

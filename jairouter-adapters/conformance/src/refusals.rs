@@ -2,9 +2,10 @@
 
 use bytes::Bytes;
 use http::{Response, StatusCode};
-use jairouter_core::{Backend, Endpoint, Kind, envelope};
+use jairouter_core::{Backend, Endpoint, Kind, Route, envelope};
 use serde_json::Value;
 
+use crate::check::any_form;
 use crate::play::request;
 use crate::verdict::Verdict;
 
@@ -40,12 +41,24 @@ const STATUSES: [(u16, Option<Kind>); 12] = [
     (529, None),
 ];
 
-/// Whether every shape of error, with every status, is an envelope with a status of 400 or above
-/// that blames nobody who is not to blame.
+/// Whether every shape of error, with every status, is of every endpoint that the backend offers an
+/// envelope with a status of 400 or above that blames nobody who is not to blame.
 pub fn check_refusals(backend: &impl Backend) -> Verdict {
     let mut verdict = Verdict::default();
-    let payload = Bytes::from_static(br#"{"model":"m","messages":[],"input":"","prompt":""}"#);
-    let Ok(asked) = request(Endpoint::ChatCompletions, payload) else { return verdict };
+    for &endpoint in Endpoint::ALL {
+        if backend.path(&Route::new(endpoint, "m", false)).is_some() {
+            check_endpoint(backend, endpoint, &mut verdict);
+        }
+    }
+    verdict
+}
+
+fn check_endpoint(backend: &impl Backend, endpoint: Endpoint, verdict: &mut Verdict) {
+    let payload = match endpoint.is_multipart() {
+        true => any_form(false),
+        false => Bytes::from_static(br#"{"model":"m","messages":[],"input":"","prompt":""}"#),
+    };
+    let asked = request(endpoint, payload).expect("it names a model");
     for (status, kind) in STATUSES {
         for (shape, body) in SHAPES {
             let mut answer = Response::new(Bytes::from_static(body.as_bytes()));
@@ -70,8 +83,7 @@ pub fn check_refusals(backend: &impl Backend) -> Verdict {
             if !(is_text("message") && is_text("type") && has("param") && has("code")) {
                 wrong.push(format!("it is no envelope: {said}"));
             }
-            verdict.add(&format!("{status} with {shape}"), wrong);
+            verdict.add(&format!("{endpoint}: {status} with {shape}"), wrong);
         }
     }
-    verdict
 }

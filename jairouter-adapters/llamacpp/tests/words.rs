@@ -176,3 +176,28 @@ fn what_it_was_not_started_for_is_no_failure_and_its_500_is_told() {
         assert_eq!((error.kind(), error.status().as_u16()), (kind, status));
     }
 }
+
+#[test]
+fn tokens_are_asked_for_and_told_in_vllm_s_form() {
+    for (endpoint, asked, sent, said, told) in [
+        (
+            Endpoint::Tokenize,
+            r#"{"model":"m","prompt":"Hi"}"#,
+            r#"{"model":"m","content":"Hi","add_special":true}"#,
+            r#"{"tokens":[{"id":1,"piece":"Hi"},{"id":2,"piece":"!"}]}"#,
+            r#"{"count":2,"max_model_len":null,"tokens":[1,2]}"#,
+        ),
+        (
+            Endpoint::Detokenize,
+            r#"{"model":"m","tokens":[1,2]}"#,
+            r#"{"model":"m","tokens":[1,2]}"#,
+            r#"{"content":"Hi!"}"#,
+            r#"{"prompt":"Hi!"}"#,
+        ),
+    ] {
+        let request = request(endpoint, asked);
+        assert_eq!(LlamaCpp::new().encode(&request).unwrap(), sent);
+        let answer = LlamaCpp::new().decode(&request, Response::new(Body::from(said)));
+        assert_eq!(block_on(answer.into_body().collect()).unwrap().to_bytes(), told);
+    }
+}

@@ -124,3 +124,61 @@ fn a_chat_has_one_id_one_role_and_no_stop_text() {
     assert_eq!(chunks[0]["id"], chunks[1]["id"]);
     assert!(chat(&event("a", Some("stop"))).1.is_some(), "without [DONE] it is cut off");
 }
+
+#[test]
+fn a_chat_s_tools_and_pictures_reach_it_and_its_calls_come_back() {
+    let tools = json!([{"type": "function", "function": {"name": "f", "parameters": {}}}]);
+    let picture = json!({"type": "image_url", "image_url": {"url": "data:image/png;base64,eA=="}});
+    let mut asked = json!({"model": "m", "tools": tools,
+        "messages": [{"role": "user", "content": [picture]}]});
+    let request = InferenceRequest::new(
+        Endpoint::ChatCompletions,
+        HeaderMap::new(),
+        asked.to_string().into(),
+    );
+    let sent: Value =
+        serde_json::from_slice(&Tgi::new().encode(&request.unwrap()).unwrap()).unwrap();
+    assert_eq!((&sent["tools"], &sent["messages"]), (&asked["tools"], &asked["messages"]));
+
+    let call = json!({"id": "0", "type": "function",
+        "function": {"name": "f", "arguments": "{\"x\":1}"}});
+    let message = json!({"role": "assistant", "tool_calls": [call]});
+    let choice = json!({"index": 0, "message": message, "finish_reason": "stop"});
+    let usage = json!({"prompt_tokens": 1, "completion_tokens": 2, "total_tokens": 3});
+    let answer = json!({"id": "", "choices": [choice], "usage": usage});
+    let (text, error) = told(Endpoint::ChatCompletions, &asked, &answer.to_string());
+    let whole: Value = serde_json::from_str(&text).unwrap();
+    assert!(error.is_none());
+    let called = &whole["choices"][0]["message"]["tool_calls"][0];
+    assert_eq!(called["function"], call["function"]);
+    assert_eq!(
+        (&whole["choices"][0]["finish_reason"], &whole["usage"]),
+        (&json!("tool_calls"), &usage)
+    );
+
+    let mut first = call.clone();
+    first["index"] = json!(0);
+    let delta = |delta: Value, reason: Value| {
+        let choice = json!({"index": 0, "delta": delta, "finish_reason": reason});
+        format!("data: {}\n\n", json!({"id": "", "choices": [choice]}))
+    };
+    let last = format!("data: {}\n\ndata: [DONE]\n\n", json!({"choices": [], "usage": usage}));
+    let events = delta(json!({"role": "assistant", "tool_calls": [first]}), Value::Null)
+        + &delta(json!({"role": "assistant", "content": ""}), json!("stop"))
+        + &last;
+    asked["stream"] = json!(true);
+    asked["stream_options"] = json!({"include_usage": true});
+    let (text, error) = told(Endpoint::ChatCompletions, &asked, &events);
+    assert!(error.is_none() && text.ends_with("data: [DONE]\n\n"), "{text}");
+    assert!(text.contains(r#""name":"f""#) && text.contains(r#""total_tokens":3"#), "{text}");
+    assert!(text.contains(r#""finish_reason":"tool_calls""#), "{text}");
+}
+
+#[test]
+fn tokens_are_told_in_vllm_s_form() {
+    let asked = json!({"model": "m", "prompt": "Hi"});
+    let said = r#"[{"id":1,"text":"H","start":0,"stop":1},{"id":2,"text":"i","start":1,"stop":2}]"#;
+    let (text, error) = told(Endpoint::Tokenize, &asked, said);
+    assert!(error.is_none());
+    assert_eq!(text, r#"{"count":2,"max_model_len":null,"tokens":[1,2]}"#);
+}

@@ -39,6 +39,42 @@ fn whole(triton: &Triton, more: &Value, answer: &Value) -> Result<Value, Error> 
 }
 
 #[test]
+fn every_dialect_answers_chats_and_completions_in_one_piece_and_in_many() {
+    for dialect in DIALECTS {
+        let triton = triton(dialect);
+        for (endpoint, whole_at, piece_at) in [
+            (Endpoint::ChatCompletions, "/message/content", "/delta/content"),
+            (Endpoint::Completions, "/text", "/text"),
+        ] {
+            let answer = json!({"text_output": "Hi there", "finish_reason": "stop"}).to_string();
+            let (said, error) = decoded(&triton, &question(endpoint, &json!({})), &[answer]);
+            assert!(error.is_none(), "{dialect:?}");
+            let said: Value = serde_json::from_str(&said).unwrap();
+            let text = said.pointer(&format!("/choices/0{whole_at}"));
+            assert_eq!(text, Some(&json!("Hi there")), "{dialect:?}");
+
+            let texts =
+                if dialect == Dialect::LlmApi { ["Hi", "Hi there"] } else { ["Hi", " there"] };
+            let reasons = [Value::Null, json!("stop")];
+            let events = texts.into_iter().zip(reasons).map(|(text, reason)| {
+                format!("data: {}\n\n", json!({"text_output": text, "finish_reason": reason}))
+            });
+            let request = question(endpoint, &json!({"stream": true}));
+            let (said, error) = decoded(&triton, &request, &events.collect::<Vec<_>>());
+            assert!(error.is_none() && said.ends_with("data: [DONE]\n\n"), "{dialect:?}: {said}");
+            let events = said.split("\n\n").filter_map(|event| event.strip_prefix("data: "));
+            let chunks = events.filter_map(|event| serde_json::from_str::<Value>(event).ok());
+            let pieces: Vec<_> = chunks
+                .filter_map(|it| {
+                    Some(it.pointer(&format!("/choices/0{piece_at}"))?.as_str()?.to_owned())
+                })
+                .collect();
+            assert_eq!(pieces.concat(), "Hi there", "{dialect:?}");
+        }
+    }
+}
+
+#[test]
 fn a_stop_word_at_the_end_is_not_told_and_is_why_it_ended() {
     let ensemble = triton(Dialect::Ensemble);
     let stop = json!({"stop": ["learn", "###"], "max_tokens": 3});

@@ -7,7 +7,7 @@ use jairouter_vllm::Vllm;
 #[test]
 fn recorded_exchanges_pass_in_both_directions_wherever_they_are_cut_and_end() {
     let exchanges = Exchanges::read("tests/fixtures").unwrap();
-    exchanges.check(&Vllm::new()).assert(18);
+    exchanges.check(&Vllm::new()).assert(19);
 }
 
 #[test]

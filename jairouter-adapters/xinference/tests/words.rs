@@ -2,8 +2,10 @@
 #![cfg(test)]
 
 use bytes::Bytes;
-use http::HeaderMap;
-use jairouter_core::{Backend, Endpoint, Error, InferenceRequest, Kind, Route};
+use futures::executor::block_on;
+use http::{HeaderMap, Response};
+use http_body_util::BodyExt;
+use jairouter_core::{Backend, Body, Endpoint, Error, InferenceRequest, Kind, Route};
 use jairouter_xinference::Xinference;
 use serde_json::{Value, json};
 
@@ -39,6 +41,21 @@ fn what_needs_no_change_is_not_even_copied() {
     }
     let both = r#"{"model":"m","max_tokens":1,"max_completion_tokens":2}"#;
     assert_eq!(asked(Endpoint::ChatCompletions, both).unwrap(), r#"{"model":"m","max_tokens":2}"#);
+}
+
+#[test]
+fn a_reranking_is_told_in_jina_s_shape_with_the_tokens_it_took() {
+    let asked = r#"{"model":"m","query":"q","documents":["a","b"],"top_n":1}"#;
+    let said = r#"{"id":"x","results":[{"index":0,"relevance_score":0.1,"document":null},
+        {"index":1,"relevance_score":0.9,"document":null}],
+        "meta":{"tokens":{"input_tokens":7,"output_tokens":0}}}"#;
+    let request = request(Endpoint::Rerank, asked);
+    let answer = Xinference::new().decode(&request, Response::new(Body::from(said)));
+    let told = block_on(answer.into_body().collect()).unwrap().to_bytes();
+    let told: Value = serde_json::from_slice(&told).unwrap();
+    let best = json!({"index": 1, "relevance_score": 0.9, "document": {"text": "b"}});
+    assert_eq!((&told["results"], &told["model"]), (&json!([best]), &json!("m")));
+    assert_eq!(told["usage"], json!({"prompt_tokens": 7, "total_tokens": 7}));
 }
 
 #[test]
