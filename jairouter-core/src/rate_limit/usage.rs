@@ -186,7 +186,8 @@ impl Meter {
                 events.max(text.div_ceil(BYTES_A_TOKEN as u64))
             }
         };
-        let told = self.told.as_ref().map(Told::total);
+        // An engine that does not count says nothing, or zeros, where the caller's SDK wants a usage.
+        let told = self.told.as_ref().map(Told::total).filter(|total| *total > 0);
         told.unwrap_or(estimate.prompt.saturating_add(counted))
     }
 }
@@ -304,6 +305,10 @@ mod tests {
             meter.data(format!("event: x\ndata: {event}\n\n").as_bytes());
         }
         assert_eq!(meter.total(estimate), 125 + 18);
+        let mut zeros = Meter::default();
+        zeros.data(b"data: {\"choices\":[{\"text\":\"a b c d\"}]}\n\n");
+        zeros.data(b"data: {\"usage\":{\"prompt_tokens\":0,\"completion_tokens\":0,\"total_tokens\":0}}\n\n");
+        assert_eq!(zeros.total(estimate), 12, "two events");
         let mut meter = Meter::default();
         for count in 1..4 {
             let usage = format!(r#"{{"prompt_tokens":7,"completion_tokens":{count}}}"#);

@@ -8,7 +8,7 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 
 /// What of the caller's goes to an engine: nothing that could be a credential, a cookie, or the
 /// connection's own affair (RFC 9110, section 7.6.1).
-const FORWARDED: [HeaderName; 7] = [
+const FORWARDED: [HeaderName; 9] = [
     CONTENT_TYPE,
     ACCEPT,
     USER_AGENT,
@@ -16,6 +16,8 @@ const FORWARDED: [HeaderName; 7] = [
     HeaderName::from_static("traceparent"),
     HeaderName::from_static("tracestate"),
     HeaderName::from_static("baggage"),
+    HeaderName::from_static("anthropic-version"),
+    HeaderName::from_static("anthropic-beta"),
 ];
 
 /// What of an engine's goes to the caller, beside its `x-` headers.
@@ -120,6 +122,7 @@ mod tests {
             ("host", "gateway"),
             ("connection", "close, X-Request-Id, authorization"),
             ("content-type", "application/json"),
+            ("anthropic-beta", "b1"),
             ("x-request-id", "r1"),
             ("transfer-encoding", "chunked"),
             ("content-length", "7"),
@@ -130,6 +133,7 @@ mod tests {
         let expected = map(&[
             ("host", "engine:1"),
             ("content-type", "application/json"),
+            ("anthropic-beta", "b1"),
             ("authorization", "Bearer engine"),
         ]);
         assert_eq!(headers, expected);

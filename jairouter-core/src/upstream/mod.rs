@@ -156,7 +156,8 @@ impl<B, C> Upstream<B, C> {
     }
 
     /// More of the caller's headers that are passed on, such as `authorization`. Only a short list
-    /// is by default: content type, accept, user agent, trace context and request id.
+    /// is by default: content type, accept, user agent, trace context, request id, and the version and
+    /// betas of Anthropic's API.
     #[must_use]
     pub fn with_forwarded(self, names: impl IntoIterator<Item = HeaderName>) -> Self {
         self.edit(|settings| settings.forward = names.into_iter().collect())
