@@ -22,7 +22,7 @@ mod images;
 use std::borrow::Cow;
 
 use bytes::Bytes;
-use http::Response;
+use http::{Response, StatusCode};
 use jairouter_core::{Backend, Body, Endpoint, Error, InferenceRequest, Route, translate};
 use jairouter_openai::fields::Fields;
 use jairouter_openai::habits::{End, Habits};
@@ -80,8 +80,19 @@ impl Backend for Xinference {
         }
     }
 
+    /// What it finds wrong with a request is a 500 of plain text, too: `Internal Server Error: 1
+    /// validation error for CreateChatCompletion` (4.1). No other instance would take it.
     fn refusal(&self, _: &InferenceRequest, answer: &Response<Bytes>) -> Error {
-        refusal(answer)
+        let is_invalid = answer.status() == StatusCode::INTERNAL_SERVER_ERROR
+            && [&b" validation error for Create"[..], b" validation errors for Create"]
+                .iter()
+                .any(|words| translate::find(answer.body(), words).is_some());
+        if !is_invalid {
+            return refusal(answer);
+        }
+        let mut answer = answer.clone();
+        *answer.status_mut() = StatusCode::BAD_REQUEST;
+        refusal(&answer)
     }
 
     fn health(&self) -> Cow<'static, str> {
