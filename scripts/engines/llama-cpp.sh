@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# A real llama.cpp server, asked by the SDK: a program of Debian's unstable, about 40 MB.
+# A real llama.cpp server, asked by the SDK: a program of Debian's unstable, about 90 MB.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 source scripts/engines/common.sh

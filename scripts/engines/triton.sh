@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # A real Triton, the one inside nvidia-pytriton, with a model of Python that has TensorRT-LLM's tensors,
-# asked by the SDK: about 100 MB from PyPI.
+# asked by the SDK: about 130 MB from PyPI.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 source scripts/engines/common.sh

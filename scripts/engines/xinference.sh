@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# A real Xinference with its transformers engines on the CPU, asked by the SDK: about 4 GB from PyPI,
+# A real Xinference with its transformers engines on the CPU, asked by the SDK: about 3 GB from PyPI,
 # nearly all of it PyTorch, which has its CUDA libraries along.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
