@@ -59,11 +59,11 @@ fn a_request_that_is_wrong_is_no_failure_of_the_instance() {
             400,
         ),
         (
-            "Internal Server Error: 2 validation errors for CreateCompletion\nn\n",
+            "Internal Server Error: 2 validation errors for RerankRequest\nquery\n",
             Kind::Rejected,
             400,
         ),
-        ("Internal Server Error: 1 validation error for a weight", Kind::Failed, 502),
+        ("Internal Server Error: 1 validation error for LlamaConfig\nx\n", Kind::Failed, 502),
         ("Internal Server Error: division by zero", Kind::Failed, 502),
     ] {
         let answer = Response::builder().status(500).body(Bytes::from(text)).unwrap();

@@ -48,6 +48,14 @@ class Xinference(Chat, Streaming, Tools, Embeddings, Rerank, Models, Errors, Lea
         said = "".join(chunk.choices[0].delta.content or "" for chunk in chunks if chunk.choices)
         self.assertIn("<tool_call>", said)
 
+    def test_what_is_wrong_with_other_requests_is_told_too(self):
+        for service, path in [("embedding", "/embeddings"), ("rerank", "/rerank")]:
+            with self.subTest(path):
+                direct, through = self.refusals(service, lambda client, model, path=path: client.post(
+                    path, body={"model": model, "documents": 1}, cast_to=object))
+                self.assertEqual(type(through), openai.BadRequestError)
+                self.assertIn(self.words(direct), through.message)
+
     def busy(self):
         """It does not tell, so this is whether its processes compute: half of a core's time or more."""
         before, begun = cpu(PID), time.monotonic()
