@@ -35,6 +35,10 @@ sdks:
 llama-cpp:
     scripts/llama-cpp.sh
 
+# Run real engines behind the program: llama.cpp, xinference, triton, vllm, or all of them.
+real-engines *ENGINES:
+    scripts/real-engines.sh {{ENGINES}}
+
 # Everything that must pass.
 ci:
     .ci/run

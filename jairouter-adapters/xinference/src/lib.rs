@@ -22,7 +22,7 @@ mod images;
 use std::borrow::Cow;
 
 use bytes::Bytes;
-use http::Response;
+use http::{Response, StatusCode};
 use jairouter_core::{Backend, Body, Endpoint, Error, InferenceRequest, Route, translate};
 use jairouter_openai::fields::Fields;
 use jairouter_openai::habits::{End, Habits};
@@ -80,8 +80,15 @@ impl Backend for Xinference {
         }
     }
 
+    /// What it finds wrong with a request is a 500 of plain text, too: `Internal Server Error: 1
+    /// validation error for CreateChatCompletion` (4.1). No other instance would take it.
     fn refusal(&self, _: &InferenceRequest, answer: &Response<Bytes>) -> Error {
-        refusal(answer)
+        if answer.status() != StatusCode::INTERNAL_SERVER_ERROR || !is_invalid(answer.body()) {
+            return refusal(answer);
+        }
+        let mut answer = answer.clone();
+        *answer.status_mut() = StatusCode::BAD_REQUEST;
+        refusal(&answer)
     }
 
     fn health(&self) -> Cow<'static, str> {
@@ -99,6 +106,25 @@ fn text(request: &InferenceRequest) -> Result<Bytes, Error> {
     }
     fields.rename("max_completion_tokens", "max_tokens");
     Ok(fields.write())
+}
+
+/// Whether this 500 says what is wrong with a request: the name is of what Xinference reads it as. A
+/// model that is handed something wrong fails with other names.
+fn is_invalid(text: &[u8]) -> bool {
+    const READ_AS: [&str; 6] = [
+        "CreateChatCompletion",
+        "CreateCompletionRequest",
+        "CreateEmbeddingRequest",
+        "RerankRequest",
+        "SpeechRequest",
+        "TextToImageRequest",
+    ];
+    let first = text.split(|byte| *byte == b'\n').next().and_then(|it| str::from_utf8(it).ok());
+    let error = first.and_then(|first| first.strip_prefix("Internal Server Error: "));
+    error.and_then(|error| error.split_once(" for ")).is_some_and(|(errors, name)| {
+        (errors.ends_with(" validation error") || errors.ends_with(" validation errors"))
+            && READ_AS.contains(&name.trim_end())
+    })
 }
 
 /// It counts tokens only if it is told to.

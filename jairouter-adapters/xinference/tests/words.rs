@@ -66,6 +66,33 @@ fn a_reranking_asks_for_the_count_unless_it_says_otherwise() {
     assert_eq!(asked(Endpoint::Rerank, said).unwrap(), said);
 }
 
+#[test]
+fn a_request_that_is_wrong_is_no_failure_of_the_instance() {
+    for (text, kind, status) in [
+        (
+            "Internal Server Error: 1 validation error for CreateChatCompletion\nmax_tokens\n  \
+             value is not a valid integer (type=type_error.integer)",
+            Kind::Rejected,
+            400,
+        ),
+        (
+            "Internal Server Error: 2 validation errors for RerankRequest\nquery\n",
+            Kind::Rejected,
+            400,
+        ),
+        ("Internal Server Error: 1 validation error for LlamaConfig\nx\n", Kind::Failed, 502),
+        ("Internal Server Error: division by zero", Kind::Failed, 502),
+    ] {
+        let answer = Response::builder().status(500).body(Bytes::from(text)).unwrap();
+        let asked = request(Endpoint::ChatCompletions, r#"{"model":"m"}"#);
+        let error = Xinference::new().refusal(&asked, &answer);
+        assert_eq!((error.kind(), error.status().as_u16()), (kind, status), "{text}");
+        let told = error.answer().map(|told| String::from_utf8_lossy(told).into_owned());
+        let first = text.lines().next().unwrap();
+        assert!(told.is_some_and(|told| told.contains(first)), "{text}");
+    }
+}
+
 fn image(more: &Value) -> Result<Value, Error> {
     let mut payload = json!({"model": "m", "prompt": "p"});
     payload.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
