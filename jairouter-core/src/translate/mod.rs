@@ -50,7 +50,7 @@ use serde::{Deserialize, Serialize};
 pub use edit::{Edit, Edited, edit};
 pub use lines::Lines;
 pub use sse::Events;
-pub(crate) use sse::{ends_blank_line, first_blank_line, is_break};
+pub(crate) use sse::{first_blank_line, is_break, last_blank_line};
 pub use stream::stream;
 pub use whole::{Whole, whole};
 

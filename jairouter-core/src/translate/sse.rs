@@ -115,9 +115,16 @@ pub(crate) fn is_break(byte: u8) -> bool {
 }
 
 /// Whether the line break that ends at `at` (inclusive) ends a blank line.
-pub(crate) fn ends_blank_line(bytes: &[u8], at: usize) -> bool {
+fn ends_blank_line(bytes: &[u8], at: usize) -> bool {
     let before = if bytes[at] == b'\n' && at > 0 && bytes[at - 1] == b'\r' { 2 } else { 1 };
     at >= before && is_break(bytes[at - before])
+}
+
+/// The offset behind the last blank line.
+pub(crate) fn last_blank_line(bytes: &[u8]) -> Option<usize> {
+    memchr::memrchr2_iter(b'\n', b'\r', bytes)
+        .find(|at| ends_blank_line(bytes, *at))
+        .map(|at| at + 1)
 }
 
 /// The offset behind the first blank line.

@@ -10,7 +10,7 @@ use bytes::{Bytes, BytesMut};
 
 use super::first::First;
 use crate::endpoint::{Endpoint, Words};
-use crate::translate::{Events, ends_blank_line, first_blank_line, is_break};
+use crate::translate::{Events, first_blank_line, is_break, last_blank_line};
 
 /// An event that grows past this is no event; it passes as it comes.
 const LARGEST_EVENT: usize = 256 * 1024;
@@ -90,6 +90,8 @@ pub(super) struct Tail {
     finished: bool,
     /// Whether part of an event has passed whose end has not come.
     open: bool,
+    /// What that part says, `done` and `finished`; it counts once the event's end has come.
+    ahead: (bool, bool),
     end: End,
 }
 
@@ -146,6 +148,8 @@ impl Tail {
             None => return self.keep(data),
         };
         self.open = blank.is_none();
+        let before = (self.done, self.finished);
+        (self.done, self.finished) = (self.done | self.ahead.0, self.finished | self.ahead.1);
         let mut data = data;
         let rest = data.split_off(end);
         self.edge = Edge::default();
@@ -169,6 +173,10 @@ impl Tail {
             return Passed::Error(event);
         }
         self.see(&data[start..]);
+        if self.open {
+            self.ahead = (self.done, self.finished);
+            (self.done, self.finished) = before;
+        }
         out.push(data);
         self.keep(rest)
     }
@@ -179,9 +187,11 @@ impl Tail {
             return Ending::Whole;
         }
         let last = self.partial.joined(b"\n\n");
-        self.see(&last);
         // What has passed of a longer one has been looked at by nobody.
         let ending = if self.open { Ending::Whole } else { ending(&last) };
+        if ending == Ending::Whole && !self.open {
+            self.see(&last);
+        }
         if ending == Ending::Error(Bytes::new()) {
             self.partial.clear();
             return Ending::Error(last.into());
@@ -291,13 +301,6 @@ fn may_be_error(bytes: &[u8]) -> bool {
     let name = |at: usize| bytes[at + b"event:".len()..].trim_ascii_start();
     memchr::memmem::find(bytes, b"\"error\"").is_some()
         || memchr::memmem::find_iter(bytes, b"event:").any(|at| name(at).starts_with(b"error"))
-}
-
-/// The offset behind the last blank line.
-fn last_blank_line(bytes: &[u8]) -> Option<usize> {
-    memchr::memrchr2_iter(b'\n', b'\r', bytes)
-        .find(|at| ends_blank_line(bytes, *at))
-        .map(|at| at + 1)
 }
 
 /// The last three bytes seen: enough of a blank line to know its end.
@@ -415,6 +418,33 @@ mod tests {
                         assert_eq!(drain(&mut out), text.as_bytes());
                     }
                 }
+            }
+        }
+    }
+
+    // fault: U23
+    #[test]
+    fn half_of_a_last_event_is_no_end_wherever_it_is_cut() {
+        for (endpoint, last) in [
+            (
+                Endpoint::Responses,
+                r#"data: {"type": "response.completed", "response": {"id": "r"}}"#,
+            ),
+            (Endpoint::Messages, r#"data: {"type": "message_stop"}"#),
+        ] {
+            for cut in 0..=last.len() {
+                let (mut tail, mut out) = (Tail::of(endpoint), Queue::default());
+                tail.push(Bytes::copy_from_slice(b"data: {}\n\n"), &mut out);
+                tail.push(Bytes::copy_from_slice(&last.as_bytes()[..cut]), &mut out);
+                tail.finish(&mut out);
+                assert_eq!(tail.is_done(), cut == last.len(), "{last} cut at {cut}");
+            }
+            // One that is too long to be held back is no end either, before its own.
+            let long = format!("{} {}", last.trim_end_matches('}'), " ".repeat(LARGEST_EVENT));
+            let (mut tail, mut out) = (Tail::of(endpoint), Queue::default());
+            for (piece, is_done) in [(long.as_str(), false), ("  ", false), ("}\n\n", true)] {
+                tail.push(Bytes::copy_from_slice(piece.as_bytes()), &mut out);
+                assert_eq!(tail.is_done(), is_done);
             }
         }
     }

@@ -49,6 +49,7 @@ use http_body::{Body as HttpBody, Frame, SizeHint};
 use pin_project_lite::pin_project;
 use tower::{Layer, Service};
 
+use self::hide::Partial;
 use crate::error::Error;
 use crate::request::InferenceRequest;
 
@@ -135,7 +136,8 @@ where
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
         let answer = ready!(this.inner.poll(cx))?;
-        Poll::Ready(Ok(answer.map(|body| StreamUsageBody { body, hides: *this.hides })))
+        let (hides, partial) = (*this.hides, Partial::default());
+        Poll::Ready(Ok(answer.map(|body| StreamUsageBody { body, hides, partial })))
     }
 }
 
@@ -146,6 +148,7 @@ pin_project! {
         #[pin]
         body: B,
         hides: bool,
+        partial: Partial,
     }
 }
 
@@ -167,19 +170,22 @@ where
                 return Poll::Ready(frame);
             }
             match frame.map(|frame| frame.map(Frame::into_data)) {
-                Some(Ok(Ok(data))) => match hide::usage(data) {
+                Some(Ok(Ok(data))) => match this.partial.push(data) {
                     data if data.is_empty() => {}
                     data => return Poll::Ready(Some(Ok(Frame::data(data)))),
                 },
                 Some(Ok(Err(trailers))) => return Poll::Ready(Some(Ok(trailers))),
                 Some(Err(error)) => return Poll::Ready(Some(Err(error))),
-                None => return Poll::Ready(None),
+                None => {
+                    let left = this.partial.finish();
+                    return Poll::Ready((!left.is_empty()).then(|| Ok(Frame::data(left))));
+                }
             }
         }
     }
 
     fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
+        self.partial.is_empty() && self.body.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {

@@ -95,3 +95,26 @@ async fn only_the_event_that_tells_of_the_usage_alone_is_left_out() {
     let (_, got) = exchange(Endpoint::Completions, ask, &[joined]).await;
     assert_eq!(got, [[chunk, with_choice, ping, done].concat()]);
 }
+
+#[tokio::test]
+async fn the_usage_is_left_out_wherever_the_network_cuts_it() {
+    for blank in ["\n\n", "\r\n\r\n", "\r\r"] {
+        for last in ["", "data: [DONE]"] {
+            let text = "data: {\"choices\":[1]}".to_owned() + blank;
+            let usage =
+                format!("data: {{\"choices\": [], \"usage\": {{\"total_tokens\":1}}}}{blank}");
+            let stream: &'static str = format!("{text}{usage}{last}").leak();
+            let payload = r#"{"model":"m","stream":true}"#;
+            let single: Vec<_> = (0..stream.len()).map(|at| &stream[at..=at]).collect();
+            let halves = (0..=stream.len()).map(|cut| [&stream[..cut], &stream[cut..]].to_vec());
+            for pieces in halves.chain([single]) {
+                let (_, got) = exchange(Endpoint::ChatCompletions, payload, &pieces).await;
+                // Of a line break that is cut in two, one half may be lost or be an empty line.
+                let got = got.concat();
+                let left = got.strip_prefix(text.trim_ascii_end()).unwrap();
+                assert!(left.starts_with(&blank[..blank.len() / 2]), "{pieces:?}");
+                assert_eq!(left.trim_ascii(), last, "{pieces:?}");
+            }
+        }
+    }
+}
