@@ -46,13 +46,18 @@ pub fn classify(answer: &Response<Bytes>) -> Error {
 
 /// An error an instance sent as an event of a stream that had answered 200.
 ///
-/// Some engines put the status that it would have been into `code`.
+/// Some engines put the status that it would have been into `code`, and Anthropic's API a word for it
+/// into `type`.
 pub fn in_stream(data: &[u8]) -> Error {
     let body = Bytes::copy_from_slice(data);
     let fields = Fields::read(&body);
-    let status = fields.code.as_deref().and_then(|code| code.parse::<StatusCode>().ok());
+    let status = match fields.r#type.as_deref() {
+        Some("overloaded_error") => StatusCode::from_u16(529).ok(),
+        Some("rate_limit_error") => Some(StatusCode::TOO_MANY_REQUESTS),
+        _ => fields.code.as_deref().and_then(|code| code.parse::<StatusCode>().ok()),
+    };
     match status {
-        Some(status) if status.is_client_error() => {
+        Some(status) if status.is_client_error() || status.as_u16() == 529 => {
             let mut answer = Response::new(body);
             *answer.status_mut() = status;
             classify(&answer)

@@ -80,8 +80,9 @@ async fn an_error_before_any_content_is_an_answer_in_the_same_words() {
     let upstream = streaming(&early, LastChunk).await;
     let gateway = Gateway::start(&[upstream.url()]);
     let answer = ask(gateway.address(), post(MESSAGES, QUESTION)).await;
-    assert_eq!(answer.status, 502);
+    assert_eq!(answer.status, 503);
     let said: Value = serde_json::from_str(&answer.text()).unwrap();
+    assert_eq!(said["error"]["type"], "overloaded_error");
     assert_eq!((&said["type"], &said["error"]["message"]), (&"error".into(), &"later".into()));
     for (body, status, kind) in [
         (r#"{"model":"other","messages":[]}"#, 404, "not_found_error"),

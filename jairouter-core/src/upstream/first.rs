@@ -248,6 +248,11 @@ mod tests {
         assert!(named.is_err());
         let bad = event(r#"{"error":{"message":"m","code":400}}"#).unwrap_err();
         assert_eq!(bad.kind(), crate::Kind::Rejected);
+        for (name, status) in [("overloaded_error", 503), ("rate_limit_error", 429)] {
+            let told = format!(r#"{{"type":"error","error":{{"type":"{name}","message":"m"}}}}"#);
+            let error = event(&told).unwrap_err();
+            assert_eq!(error.status().as_u16(), status);
+        }
     }
 
     #[test]
