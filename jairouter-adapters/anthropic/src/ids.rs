@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::answer::random;
+use jairouter_openai::answer::random;
 
 /// The ids that have been given.
 #[derive(Default)]

@@ -36,14 +36,12 @@
 //! and would change the answer is refused, with the parameter's name: `n` over 1, `logprobs`,
 //! `logit_bias`, `response_format` of type `json_object`, sound, and their like.
 
-mod answer;
 mod chat;
 mod content;
 mod conversation;
 mod failure;
 mod ids;
 mod native;
-mod request;
 mod thinking;
 mod tools;
 

@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde::de::{Deserializer, Visitor};
 use serde_json::value::RawValue;
 
-use crate::answer::Usage;
+use jairouter_openai::identity::Usage;
 
 /// A message in one piece, or the head of a stream.
 #[derive(Deserialize)]

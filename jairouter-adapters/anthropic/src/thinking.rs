@@ -6,7 +6,8 @@ use jairouter_core::Error;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use crate::request::{Fields, invalid, unsupported};
+use jairouter_openai::fields::{invalid, unsupported};
+use jairouter_openai::read::Fields;
 
 /// How long an answer may be if nobody says: Anthropic has to be told.
 const LENGTH: u64 = 4096;

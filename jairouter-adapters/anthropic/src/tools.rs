@@ -6,7 +6,8 @@ use jairouter_core::Error;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use crate::request::{Fields, invalid, place, unsupported};
+use jairouter_openai::fields::{invalid, unsupported};
+use jairouter_openai::read::{Fields, place};
 
 #[derive(Deserialize)]
 struct Given<'a> {

@@ -8,7 +8,7 @@
 use base64::Engine;
 use base64::prelude::{BASE64_STANDARD, BASE64_STANDARD_NO_PAD, BASE64_URL_SAFE_NO_PAD};
 
-use crate::answer::random;
+use jairouter_openai::answer::random;
 
 /// What an id of ours tells of a call.
 #[derive(Debug, Default, PartialEq, Eq)]

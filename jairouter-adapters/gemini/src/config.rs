@@ -8,7 +8,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::{RawValue, to_raw_value};
 
 use crate::model::is_of_gemini_3;
-use crate::request::{Fields, invalid, unsupported};
+use jairouter_openai::fields::{invalid, unsupported};
+use jairouter_openai::read::Fields;
 
 /// What `generationConfig` says.
 pub(crate) type Config<'a> = BTreeMap<&'static str, Cow<'a, RawValue>>;

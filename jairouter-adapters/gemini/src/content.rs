@@ -7,7 +7,7 @@ use jairouter_core::Error;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use crate::request::{invalid, unsupported};
+use jairouter_openai::fields::{invalid, unsupported};
 
 /// A piece of a message, as `OpenAI` writes it. Flat, since raw JSON cannot be read by its tag.
 #[derive(Deserialize)]

@@ -9,7 +9,8 @@ use serde_json::value::RawValue;
 
 use crate::call_id::{self, Told};
 use crate::content::{Call, Output, Part, Response, parts, text, text_part};
-use crate::request::{Fields, invalid, place, unsupported};
+use jairouter_openai::fields::{invalid, unsupported};
+use jairouter_openai::read::{Fields, place};
 
 /// What Gemini takes instead of a signature that was lost, or never was.
 const UNSIGNED: &str = "skip_thought_signature_validator";

@@ -12,7 +12,8 @@ use serde_json::value::RawValue;
 use crate::failure;
 use crate::model::resource;
 use crate::native::Counts;
-use crate::request::{Fields, invalid, unsupported};
+use jairouter_openai::fields::{invalid, unsupported};
+use jairouter_openai::read::Fields;
 
 #[derive(Serialize)]
 struct Asking<'a> {

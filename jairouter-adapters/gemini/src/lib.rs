@@ -39,7 +39,6 @@
 //! What Gemini has no word for and would change the answer is refused, with the parameter's name:
 //! `logit_bias`, `parallel_tool_calls: false`, images whose type cannot be told, and their like.
 
-mod answer;
 mod call_id;
 mod chat;
 mod config;
@@ -49,7 +48,6 @@ mod embed;
 mod failure;
 mod model;
 mod native;
-mod request;
 mod tools;
 
 use std::borrow::Cow;

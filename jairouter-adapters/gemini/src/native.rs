@@ -8,8 +8,8 @@ use serde::Deserialize;
 use serde::de::{Deserializer, Visitor};
 use serde_json::value::RawValue;
 
-use crate::answer::Usage;
 use crate::failure;
+use jairouter_openai::identity::Usage;
 
 /// An answer or a piece of one.
 #[derive(Deserialize)]

@@ -53,8 +53,13 @@ fn media_type(answer: &Response<Body>) -> &str {
 
 /// An id of this kind that nobody can foresee.
 pub fn id(prefix: &str) -> String {
+    format!("{prefix}{:016x}", random())
+}
+
+/// A number nobody can foresee, for ids.
+pub fn random() -> u64 {
     // Each of these hashers is keyed by the operating system's randomness and a counter.
-    format!("{prefix}{:016x}", RandomState::new().hash_one(0))
+    RandomState::new().hash_one(0)
 }
 
 /// A stream that ends without saying so.

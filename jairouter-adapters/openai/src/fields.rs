@@ -11,6 +11,8 @@ use serde::ser::Serializer;
 use serde::{Deserialize, Serialize};
 use serde_json::value::{RawValue, to_raw_value};
 
+use crate::read::place;
+
 /// The fields of an object, in order. What is not changed is written as it was read, so that numbers
 /// of any size pass.
 #[derive(Debug, Clone, Default)]
@@ -29,10 +31,7 @@ impl<'a> Fields<'a> {
     /// [`Kind::Invalid`] if it is no object.
     pub fn of_request(request: &'a InferenceRequest) -> Result<Self, Error> {
         serde_json::from_slice(&request.payload).map_err(|error| {
-            // serde's own words would repeat the value at fault, which may be a prompt's.
-            let (line, column) = (error.line(), error.column());
-            let place = format!("at line {line} column {column}");
-            let message = format!("the request is not of this endpoint's form {place}");
+            let message = format!("the request is not of this endpoint's form {}", place(&error));
             Error::new(Kind::Invalid, message)
         })
     }
@@ -251,13 +250,13 @@ struct Name<'a>(#[serde(borrow)] Cow<'a, str>);
 
 /// A text, a list or an object with nothing in it, or null.
 pub fn is_empty(value: &RawValue) -> bool {
-    let text = value.get();
-    let inside = |open, close| text.strip_prefix(open)?.strip_suffix(close);
-    text == "null"
-        || text == "\"\""
-        || inside('{', '}')
-            .or_else(|| inside('[', ']'))
-            .is_some_and(|inside| inside.trim().is_empty())
+    matches!(value.get(), "null" | "\"\"") || is_hollow(value)
+}
+
+/// A list or an object with nothing in it.
+pub(crate) fn is_hollow(value: &RawValue) -> bool {
+    let inside = |open, close| value.get().strip_prefix(open)?.strip_suffix(close);
+    inside('{', '}').or_else(|| inside('[', ']')).is_some_and(|inside| inside.trim().is_empty())
 }
 
 /// What an engine has no word for.

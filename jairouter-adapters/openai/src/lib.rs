@@ -22,6 +22,7 @@
 //! | [`transcript`] | vLLM's streams of transcripts |
 //! | [`completion`], [`stops`] | completions of engines that have words of their own for them |
 //! | [`fields`], [`ask`], [`form`] | requests with fields changed, and what has no word refused |
+//! | [`read`], [`identity`] | requests read field by field, and answers of chats, where the engine has an API of its own |
 //! | [`refusals`] | errors, with the statuses callers know |
 //! | [`answer`] | bodies, with the headers that are still true |
 //!
@@ -34,6 +35,8 @@ pub mod embeddings;
 pub mod fields;
 pub mod form;
 pub mod habits;
+pub mod identity;
+pub mod read;
 pub mod refusals;
 pub mod rerank;
 pub mod stops;

@@ -8,9 +8,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use crate::conversation::{Conversation, System, Turn, conversation};
-use crate::request::{Fields, invalid, unsupported};
 use crate::thinking::{Measure, Thinking};
 use crate::tools::{Choice, Tool, choice, tools};
+use jairouter_openai::fields::{invalid, unsupported};
+use jairouter_openai::read::Fields;
 
 /// What would change the answer, and Anthropic has no word for.
 const UNSAYABLE: [(&str, &str); 4] = [

@@ -6,10 +6,12 @@ use jairouter_core::{Error, InferenceRequest};
 use serde_json::value::RawValue;
 
 use super::chunk::{Delta, Piece, Thought, ToolCall};
-use crate::answer::{Identity, cut_off, wants_usage};
 use crate::failure;
 use crate::ids::Ids;
 use crate::native::{Block, Counts, Delta as Added, Event, finish_reason};
+use jairouter_openai::answer::cut_off;
+use jairouter_openai::ask::wants_usage;
+use jairouter_openai::identity::Identity;
 
 /// Rewrites the events of one answer.
 pub(crate) struct Stream {

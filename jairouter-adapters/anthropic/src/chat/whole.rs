@@ -5,10 +5,10 @@ use jairouter_core::{Error, InferenceRequest, Kind, translate};
 use serde_json::value::RawValue;
 
 use super::chunk::{Said, ToolCall, Whole};
-use crate::answer::Identity;
 use crate::failure;
 use crate::ids::Ids;
 use crate::native::{Block, Message, finish_reason};
+use jairouter_openai::identity::Identity;
 
 /// What the blocks of a message say altogether.
 #[derive(Default)]

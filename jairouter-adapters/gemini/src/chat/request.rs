@@ -10,8 +10,9 @@ use serde_json::value::RawValue;
 use crate::config::{self, config};
 use crate::conversation::{Content, Conversation};
 use crate::model::is_of_gemini_3;
-use crate::request::{Fields, unsupported};
 use crate::tools::{self, Tool, choice, tools};
+use jairouter_openai::fields::unsupported;
+use jairouter_openai::read::Fields;
 
 /// What would change the answer, and Gemini has no word for.
 const UNSAYABLE: [(&str, &str); 4] = [

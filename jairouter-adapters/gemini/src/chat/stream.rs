@@ -5,8 +5,10 @@ use jairouter_core::translate::{self, Message, Translate};
 use jairouter_core::{Error, InferenceRequest};
 
 use super::chunk::{Delta, Image, Logprobs, Piece, ToolCall};
-use crate::answer::{Identity, cut_off, wants_usage};
 use crate::native::{Answer, Candidate, Counts, finish_reason};
+use jairouter_openai::answer::cut_off;
+use jairouter_openai::ask::wants_usage;
+use jairouter_openai::identity::Identity;
 
 /// Rewrites the pieces of one answer.
 ///

@@ -4,8 +4,8 @@ use bytes::{Bytes, BytesMut};
 use jairouter_core::{Error, InferenceRequest, Kind, translate};
 
 use super::chunk::{Image, Logprobs, Said, ToolCall, Whole};
-use crate::answer::Identity;
 use crate::native::{Answer, Candidate, finish_reason};
+use jairouter_openai::identity::Identity;
 
 /// Rewrites an answer in one piece.
 pub(crate) fn whole(request: &InferenceRequest, bytes: &[u8]) -> Result<Bytes, Error> {

@@ -1,4 +1,4 @@
-//! What a caller asks, field by field.
+//! [`Fields`]: what a caller asks, field by field, for engines whose requests are of another form.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -7,12 +7,19 @@ use jairouter_core::{Error, InferenceRequest, Kind};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
+use crate::fields::{invalid, is_hollow};
+
 /// The fields of a request; each is read when somebody asks for it.
-pub(crate) struct Fields<'a>(BTreeMap<Cow<'a, str>, &'a RawValue>);
+#[derive(Debug)]
+pub struct Fields<'a>(BTreeMap<Cow<'a, str>, &'a RawValue>);
 
 impl<'a> Fields<'a> {
-    /// Reads a request, or says where it is not what the API says.
-    pub(crate) fn read(request: &'a InferenceRequest) -> Result<Self, Error> {
+    /// Reads a request.
+    ///
+    /// # Errors
+    ///
+    /// [`Kind::Invalid`], with the place where it is no object.
+    pub fn read(request: &'a InferenceRequest) -> Result<Self, Error> {
         serde_json::from_slice(&request.payload).map(Self).map_err(|error| {
             let message = format!("the request is not of this endpoint's form {}", place(&error));
             Error::new(Kind::Invalid, message)
@@ -20,18 +27,26 @@ impl<'a> Fields<'a> {
     }
 
     /// A field that is there and not null.
-    pub(crate) fn given(&self, name: &str) -> Option<&'a RawValue> {
+    pub fn given(&self, name: &str) -> Option<&'a RawValue> {
         self.0.get(name).copied().filter(|value| value.get() != "null")
     }
 
     /// A field that must be there.
-    pub(crate) fn required(&self, name: &'static str) -> Result<&'a RawValue, Error> {
+    ///
+    /// # Errors
+    ///
+    /// [`Kind::Invalid`] if it is not.
+    pub fn required(&self, name: &'static str) -> Result<&'a RawValue, Error> {
         let missing = || invalid(name, format!("you must provide a '{name}' parameter"));
         self.given(name).ok_or_else(missing)
     }
 
     /// A field of this type, if it is given.
-    pub(crate) fn field<T: Deserialize<'a>>(
+    ///
+    /// # Errors
+    ///
+    /// [`Kind::Invalid`] if it is of another, which `must_be` says in words.
+    pub fn field<T: Deserialize<'a>>(
         &self,
         name: &'static str,
         must_be: &'static str,
@@ -42,7 +57,11 @@ impl<'a> Fields<'a> {
     }
 
     /// A field of this type as it came, to the last digit.
-    pub(crate) fn checked<T: Deserialize<'a>>(
+    ///
+    /// # Errors
+    ///
+    /// [`Kind::Invalid`] if it is of another, which `must_be` says in words.
+    pub fn checked<T: Deserialize<'a>>(
         &self,
         name: &'static str,
         must_be: &'static str,
@@ -52,28 +71,12 @@ impl<'a> Fields<'a> {
     }
 
     /// Whether a field is given and holds anything.
-    pub(crate) fn says(&self, name: &str) -> bool {
-        self.given(name).is_some_and(|value| !is_empty(value))
+    pub fn says(&self, name: &str) -> bool {
+        self.given(name).is_some_and(|value| !is_hollow(value))
     }
 }
 
-/// An object or a list with nothing in it.
-fn is_empty(value: &RawValue) -> bool {
-    let inside = |open, close| value.get().strip_prefix(open)?.strip_suffix(close);
-    inside('{', '}').or_else(|| inside('[', ']')).is_some_and(|inside| inside.trim().is_empty())
-}
-
 /// Where an error is. serde's own words would repeat the value at fault, which may be a prompt's.
-pub(crate) fn place(error: &serde_json::Error) -> String {
+pub fn place(error: &serde_json::Error) -> String {
     format!("at line {} column {}", error.line(), error.column())
-}
-
-/// What Anthropic has no word for.
-pub(crate) fn unsupported(param: &'static str, message: impl Into<Cow<'static, str>>) -> Error {
-    Error::new(Kind::Unsupported, message).with_param(param)
-}
-
-/// What nobody could understand.
-pub(crate) fn invalid(param: &'static str, message: impl Into<Cow<'static, str>>) -> Error {
-    Error::new(Kind::Invalid, message).with_param(param).with_code("invalid_value")
 }
