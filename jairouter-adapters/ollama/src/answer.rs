@@ -1,9 +1,8 @@
 //! What callers read: `OpenAI`'s objects, and the identity that all pieces of an answer share.
 
-use std::hash::{BuildHasher, RandomState};
-
-use jairouter_core::{Error, InferenceRequest, Kind};
-use serde::{Deserialize, Serialize};
+use jairouter_core::InferenceRequest;
+use jairouter_openai::answer::random;
+use serde::Serialize;
 
 use crate::line::Line;
 use crate::time;
@@ -74,30 +73,4 @@ impl Usage {
     pub(crate) fn new(prompt: u64, completion: u64) -> Self {
         Self { prompt, completion, total: prompt.saturating_add(completion) }
     }
-}
-
-/// A number nobody can foresee, for ids.
-pub(crate) fn random() -> u64 {
-    // Each of these hashers is keyed by the operating system's randomness and a counter.
-    RandomState::new().hash_one(0)
-}
-
-/// Whether a stream's caller asked for its usage.
-pub(crate) fn wants_usage(request: &InferenceRequest) -> bool {
-    #[derive(Deserialize)]
-    struct Asked {
-        stream_options: Option<StreamOptions>,
-    }
-    #[derive(Deserialize)]
-    struct StreamOptions {
-        include_usage: Option<bool>,
-    }
-    let asked = serde_json::from_slice::<Asked>(&request.payload).ok();
-    let options = asked.and_then(|asked| asked.stream_options);
-    options.and_then(|options| options.include_usage).unwrap_or(false)
-}
-
-/// A stream that ends without saying so.
-pub(crate) fn cut_off() -> Error {
-    Error::new(Kind::Broken, "the instance's stream was cut off")
 }

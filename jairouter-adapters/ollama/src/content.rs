@@ -6,7 +6,7 @@ use jairouter_core::Error;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use crate::request::{invalid, unsupported};
+use jairouter_openai::fields::{invalid, unsupported};
 
 #[derive(Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]

@@ -9,7 +9,9 @@ use jairouter_core::{Error, InferenceRequest, Kind, refusal, translate};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use crate::request::{Fields, Passed, invalid, unsupported};
+use crate::request::{Passed, pass};
+use jairouter_openai::fields::{invalid, unsupported};
+use jairouter_openai::read::Fields;
 
 #[derive(Serialize)]
 struct Asking<'a> {
@@ -26,7 +28,7 @@ pub(crate) fn encode(request: &InferenceRequest) -> Result<Bytes, Error> {
         return Err(invalid("encoding_format", "'encoding_format' must be float or base64"));
     }
     fields.field::<u32>("dimensions", "a whole number")?;
-    let passed = fields.pass(&["input", "dimensions", "truncate", "keep_alive", "options"]);
+    let passed = pass(&fields, &["input", "dimensions", "truncate", "keep_alive", "options"]);
     let mut out = BytesMut::with_capacity(request.payload.len());
     translate::json(&mut out, &Asking { model: &request.model, passed });
     Ok(out.freeze())

@@ -9,7 +9,7 @@ use serde::de::{Deserializer, Visitor};
 use serde_json::value::RawValue;
 
 use crate::answer::Usage;
-use crate::request::is_empty;
+use jairouter_openai::fields::is_hollow;
 
 /// An answer or a piece of one, of chat and generate alike.
 #[derive(Deserialize)]
@@ -104,7 +104,7 @@ impl<'a> Line<'a> {
 
     /// The log probabilities, as Ollama writes them.
     pub(crate) fn logprobs(&self) -> Option<&'a RawValue> {
-        self.logprobs.filter(|logprobs| !is_empty(logprobs))
+        self.logprobs.filter(|logprobs| !is_hollow(logprobs))
     }
 
     pub(crate) fn finish_reason(&self, called_a_tool: bool) -> &'static str {

@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use crate::content::Content;
-use crate::request::{Fields, invalid, place, unsupported};
+use jairouter_openai::fields::{invalid, unsupported};
+use jairouter_openai::read::{Fields, place};
 
 /// A message as `OpenAI` writes it.
 #[derive(Deserialize)]

@@ -6,7 +6,9 @@ use std::collections::BTreeMap;
 use jairouter_core::Error;
 use serde_json::value::RawValue;
 
-use crate::request::{Fields, invalid, raw};
+use crate::request::raw;
+use jairouter_openai::fields::invalid;
+use jairouter_openai::read::Fields;
 
 /// Ollama's own options, taken as extra fields of a request.
 const NATIVE: [&str; 13] = [

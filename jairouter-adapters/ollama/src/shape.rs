@@ -6,7 +6,9 @@ use jairouter_core::Error;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use crate::request::{Fields, invalid, raw};
+use crate::request::raw;
+use jairouter_openai::fields::invalid;
+use jairouter_openai::read::Fields;
 
 #[derive(Deserialize)]
 struct Format<'a> {

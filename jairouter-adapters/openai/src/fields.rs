@@ -254,7 +254,7 @@ pub fn is_empty(value: &RawValue) -> bool {
 }
 
 /// A list or an object with nothing in it.
-pub(crate) fn is_hollow(value: &RawValue) -> bool {
+pub fn is_hollow(value: &RawValue) -> bool {
     let inside = |open, close| value.get().strip_prefix(open)?.strip_suffix(close);
     inside('{', '}').or_else(|| inside('[', ']')).is_some_and(|inside| inside.trim().is_empty())
 }

@@ -5,8 +5,8 @@ use std::borrow::Cow;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use crate::answer::random;
 use crate::line::Call;
+use jairouter_openai::answer::random;
 
 /// A choice in one piece.
 #[derive(Serialize)]

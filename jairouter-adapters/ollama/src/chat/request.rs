@@ -9,8 +9,10 @@ use serde_json::value::RawValue;
 
 use crate::message::{Native, messages};
 use crate::options::{Options, options};
-use crate::request::{Fields, Passed, invalid, unsupported};
+use crate::request::{Passed, alternatives, one_only, pass};
 use crate::shape::{format, think};
+use jairouter_openai::fields::{invalid, unsupported};
+use jairouter_openai::read::Fields;
 
 /// What would change the answer, and Ollama has no word for.
 const UNSAYABLE: [(&str, &str); 4] = [
@@ -41,7 +43,7 @@ pub(crate) fn encode(request: &InferenceRequest) -> Result<Bytes, Error> {
     let fields = Fields::read(request)?;
     refuse_the_unsayable(&fields)?;
     fields.field::<bool>("logprobs", "true or false")?;
-    fields.alternatives("top_logprobs")?;
+    alternatives(&fields, "top_logprobs")?;
     let asking = Asking {
         model: &request.model,
         messages: messages(&fields)?,
@@ -49,7 +51,7 @@ pub(crate) fn encode(request: &InferenceRequest) -> Result<Bytes, Error> {
         stream: request.stream,
         format: format(&fields)?,
         think: think(&fields)?,
-        passed: fields.pass(&["keep_alive", "logprobs", "top_logprobs", "truncate", "shift"]),
+        passed: pass(&fields, &["keep_alive", "logprobs", "top_logprobs", "truncate", "shift"]),
         options: options(&fields)?,
     };
     let mut out = BytesMut::with_capacity(request.payload.len() + 128);
@@ -58,7 +60,7 @@ pub(crate) fn encode(request: &InferenceRequest) -> Result<Bytes, Error> {
 }
 
 fn refuse_the_unsayable(fields: &Fields<'_>) -> Result<(), Error> {
-    fields.one_only("n")?;
+    one_only(fields, "n")?;
     for (name, message) in UNSAYABLE {
         if fields.says(name) {
             return Err(unsupported(name, message));

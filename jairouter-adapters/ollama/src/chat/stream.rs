@@ -5,8 +5,10 @@ use jairouter_core::translate::{self, Message, Translate};
 use jairouter_core::{Error, InferenceRequest};
 
 use super::chunk::{Delta, Logprobs, Piece, Said, ToolCall, Whole};
-use crate::answer::{Identity, cut_off, wants_usage};
+use crate::answer::Identity;
 use crate::line::Line;
+use jairouter_openai::answer::cut_off;
+use jairouter_openai::ask::wants_usage;
 
 /// Rewrites an answer in one piece.
 pub(crate) fn whole(request: &InferenceRequest, bytes: &[u8]) -> Result<Bytes, Error> {

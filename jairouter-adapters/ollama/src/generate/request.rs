@@ -8,8 +8,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use crate::options::{Options, options};
-use crate::request::{Fields, Passed, raw, unsupported};
+use crate::request::{Passed, alternatives, one_only, pass, raw};
 use crate::shape::{format, think};
+use jairouter_openai::fields::unsupported;
+use jairouter_openai::read::Fields;
 
 #[derive(Serialize)]
 struct Asking<'a> {
@@ -29,17 +31,17 @@ struct Asking<'a> {
 
 pub(crate) fn encode(request: &InferenceRequest) -> Result<Bytes, Error> {
     let fields = Fields::read(request)?;
-    fields.one_only("n")?;
-    fields.one_only("best_of")?;
+    one_only(&fields, "n")?;
+    one_only(&fields, "best_of")?;
     if fields.field("echo", "true or false")? == Some(true) {
         return Err(unsupported("echo", "ollama does not repeat the prompt"));
     }
     if fields.says("logit_bias") {
         return Err(unsupported("logit_bias", "ollama has no logit_bias"));
     }
-    let mut passed = fields.pass(&["keep_alive", "truncate", "shift"]);
+    let mut passed = pass(&fields, &["keep_alive", "truncate", "shift"]);
     // One number here, two fields there.
-    fields.alternatives("logprobs")?;
+    alternatives(&fields, "logprobs")?;
     if let Some(alternatives) = fields.given("logprobs") {
         passed.extend(raw("true").map(|wanted| ("logprobs", wanted)));
         passed.insert("top_logprobs", alternatives);
