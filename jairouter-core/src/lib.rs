@@ -13,6 +13,7 @@
 //! ```text
 //! http::Request
 //!      │
+//!  Reloadable         what was there when a request came      [reload]
 //!  Gateway            parse once, answer always               [gateway]
 //!   Observe           the story as the caller saw it          [observe]
 //!    EndpointRouter     endpoint → service                    [router]
@@ -103,6 +104,7 @@ pub mod payload;
 mod peek;
 pub mod rate_limit;
 pub mod refusal;
+pub mod reload;
 pub mod request;
 pub mod router;
 mod sync;

@@ -231,7 +231,7 @@ where
             return None;
         }
         let room = pool.room_for(self.tried, Instant::now())?;
-        match Stay::new(&room, request, self.tried.bits(), cx) {
+        match Stay::new(room, request, self.tried.bits(), cx) {
             Ok(stay) => Some(Then::Wait(Box::pin(stay))),
             // Nobody has been found because one is to be waited for: whoever is left.
             Err(_) => {

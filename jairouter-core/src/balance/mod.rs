@@ -50,6 +50,7 @@ pub use layer::LoadBalanceLayer;
 pub(crate) use layer::Settings;
 pub use retry_on::RetryOn;
 pub use service::{Instance, LoadBalance};
+pub(crate) use state::Rooms;
 pub use state::{InFlight, InstanceState};
 pub use strategy::{
     Candidates, ConsistentHash, HashAlgorithm, IpHash, LeastConnections, PowerOfTwoChoices, Random,

@@ -91,6 +91,8 @@ pub(super) struct Shared {
     strategy: Box<dyn Strategy>,
     pub(super) settings: Settings,
     pub(super) retries: Retries,
+    /// Where requests wait for a place at one of them.
+    room: Option<Arc<Room>>,
     /// When an instance was last asked against its breaker, in milliseconds after the epoch.
     relented: AtomicU64,
     epoch: Instant,
@@ -103,6 +105,7 @@ impl<S> LoadBalance<S> {
         instances: impl IntoIterator<Item = Instance<S>>,
         mut strategy: Box<dyn Strategy>,
         settings: Settings,
+        room: Option<Arc<Room>>,
     ) -> Self {
         // More than this many replicas of one model are not told apart by the tried set.
         let instances = instances.into_iter().take(usize::from(u16::MAX));
@@ -112,7 +115,7 @@ impl<S> LoadBalance<S> {
         let states = states.into();
         let retries = Retries::new(settings.budget);
         let (relented, epoch) = (AtomicU64::new(0), Instant::now());
-        let shared = Shared { states, strategy, settings, retries, relented, epoch };
+        let shared = Shared { states, strategy, settings, retries, room, relented, epoch };
         Self(Arc::new(Pool { services: services.into(), shared: Arc::new(shared) }))
     }
 
@@ -185,7 +188,7 @@ impl<S: Clone> Pool<S> {
             shared.take(request, &candidates.only(Which::Resting))
         } else {
             shared.take(request, &candidates).or_else(|| {
-                let waits = patient && candidates.room().is_some();
+                let waits = patient && shared.room.is_some() && candidates.may_be_waited_for();
                 let others = if waits { Which::Rested } else { Which::All };
                 shared.take(request, &candidates.only(others))
             })
@@ -199,8 +202,9 @@ impl<S: Clone> Pool<S> {
     }
 
     /// Where a request that has been to these waits for a place at another, if one would have it.
-    pub(super) fn room_for(&self, tried: &Tried, now: Instant) -> Option<Arc<Room>> {
-        Candidates::new(&self.shared.states, tried, now, Which::All).room().cloned()
+    pub(super) fn room_for(&self, tried: &Tried, now: Instant) -> Option<&Arc<Room>> {
+        let candidates = Candidates::new(&self.shared.states, tried, now, Which::All);
+        self.shared.room.as_ref().filter(|_| candidates.may_be_waited_for())
     }
 
     /// Whether it may wait on, if it does.

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use arc_swap::ArcSwapOption;
 use http::HeaderValue;
 use tokio::time::Instant;
 
@@ -26,6 +27,9 @@ const SOON: Duration = Duration::from_secs(2);
 /// How long after it was made an instance is first known to be up.
 const SETTLED: Duration = Duration::from_secs(1);
 
+/// Rooms, and in each of them the bit of an instance.
+pub(crate) type Rooms = Vec<(Arc<Room>, Option<u64>)>;
+
 /// What the balancer knows of an instance: shared by every clone of it and kept across reloads.
 pub struct InstanceState {
     id: Box<str>,
@@ -43,8 +47,8 @@ pub struct InstanceState {
     breaker: OnceLock<Arc<Breaker>>,
     /// Whether it may be asked, as those know who probe it.
     health: OnceLock<Arc<Health>>,
-    /// Who waits for a place at it.
-    room: OnceLock<(Arc<Room>, Option<u64>)>,
+    /// Where places at it are waited for.
+    rooms: ArcSwapOption<Rooms>,
     /// When it was last asked against what is known of it, in the same as `failed`.
     asked_anyway: AtomicU64,
     epoch: Instant,
@@ -65,7 +69,7 @@ impl InstanceState {
             failed: AtomicU64::new(0),
             breaker: OnceLock::new(),
             health: OnceLock::new(),
-            room: OnceLock::new(),
+            rooms: ArcSwapOption::empty(),
             asked_anyway: AtomicU64::new(0),
             epoch: Instant::now(),
         }
@@ -120,15 +124,15 @@ impl InstanceState {
         self.health.get()
     }
 
-    /// Tells this room of each place that becomes free, as the instance of this index.
-    pub(crate) fn announce_to(&self, room: Arc<Room>, index: usize) {
-        let bit = u32::try_from(index).ok().and_then(|index| 1_u64.checked_shl(index));
-        let _ = self.room.set((room, bit));
-    }
-
-    /// Where a place at it may be waited for.
-    pub(super) fn room(&self) -> Option<&Arc<Room>> {
-        self.room.get().map(|(room, _)| room).filter(|room| !room.is_closed())
+    /// Tells these rooms of each place that becomes free, as the instance of each one's bit, and of
+    /// those before them the ones where somebody waits still.
+    pub(crate) fn announce_to(&self, mut rooms: Rooms) {
+        for old in self.rooms.load().iter().flat_map(|old| &***old) {
+            if old.0.waiting() > 0 && rooms.iter().all(|(room, _)| !Arc::ptr_eq(room, &old.0)) {
+                rooms.push(old.clone());
+            }
+        }
+        self.rooms.store((!rooms.is_empty()).then(|| Arc::new(rooms)));
     }
 
     /// How far it has come since it recovered, of this time; 1 if that is over.
@@ -303,9 +307,9 @@ impl Drop for InFlight {
     fn drop(&mut self) {
         self.state.in_flight.fetch_sub(1, Ordering::Relaxed);
         if self.announced
-            && let Some((room, bit)) = self.state.room.get()
+            && let Some(rooms) = &*self.state.rooms.load()
         {
-            room.released_at(*bit);
+            rooms.iter().for_each(|(room, bit)| room.released_at(*bit));
         }
     }
 }

@@ -1,4 +1,4 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::sync::Arc;
 
@@ -7,7 +7,7 @@ use tower::Layer;
 use super::member::Member;
 use super::{EndpointRouter, Limits, ModelRouter, Router};
 use crate::backend::Backend;
-use crate::balance::{LoadBalance, LoadBalanceLayer, Settings, Strategy};
+use crate::balance::{InstanceState, LoadBalance, LoadBalanceLayer, Rooms, Settings, Strategy};
 use crate::endpoint::{Endpoints, ServiceType};
 use crate::fallback::FallbackLayer;
 use crate::rate_limit::{Limiter, RateLimitLayer};
@@ -23,6 +23,7 @@ pub struct Group<B, C> {
     limits: Limits,
     fallback: FallbackLayer,
     waiting_room: waiting_room::Settings,
+    incomplete: bool,
 }
 
 /// The replicas of a model, and what at least one of them offers.
@@ -54,6 +55,7 @@ impl<B, C> Group<B, C> {
             limits: None,
             fallback: FallbackLayer::new(),
             waiting_room: waiting_room::Settings::default(),
+            incomplete: false,
         }
     }
 
@@ -80,8 +82,19 @@ impl<B, C> Group<B, C> {
         self
     }
 
+    /// Whether there may be models it has not been told of, as those of an engine that has not said yet
+    /// which it has. One that it does not know is then 503, for a while, and not 404. Default false.
+    #[must_use]
+    pub fn incomplete(mut self, incomplete: bool) -> Self {
+        self.incomplete = incomplete;
+        self
+    }
+
     /// An instance that serves the model callers call by this name, or a [`Member`]: one with a limit
-    /// or a breaker of its own. Several instances of one name are its replicas.
+    /// or a breaker of its own. Several instances of one name are its replicas. One that serves several
+    /// models is given once for each, with one [state](Instance::with_state).
+    ///
+    /// [`Instance::with_state`]: crate::balance::Instance::with_state
     #[must_use]
     pub fn instance(mut self, model: impl Into<Box<str>>, instance: impl Into<Member<B, C>>) -> Self
     where
@@ -121,23 +134,68 @@ impl<B, C> Builder<B, C> {
 
     /// The router.
     pub fn build(self) -> Router<B, C> {
+        self.build_with(|_, _| None)
+    }
+
+    /// The router, to take the place of this one: who waits for a model there, and who will here, stand
+    /// in one line. What else is to go on is given to both, such as the states of their instances.
+    pub fn succeed<A, D>(self, before: &Router<A, D>) -> Router<B, C> {
+        let services = before.0.services();
+        let rooms = services.flat_map(|(service_type, service)| {
+            let models = service.get_ref().get_ref().models();
+            models.map(move |(name, room)| ((service_type, name), room.room()))
+        });
+        let rooms: HashMap<_, _> = rooms.collect();
+        self.build_with(|service_type, model| rooms.get(&(service_type, model)).copied())
+    }
+
+    fn build_with<'a>(
+        self,
+        before: impl Fn(ServiceType, &str) -> Option<&'a Arc<Room>>,
+    ) -> Router<B, C> {
+        let mut listeners = Listeners::default();
         let services = self.groups.into_iter().map(|(service_type, group)| {
-            let Group { models, strategy, settings, limits, fallback, waiting_room } = group;
+            let Group { models, strategy, settings, limits, fallback, waiting_room, incomplete } =
+                group;
             let models = models.into_iter().map(|(name, Model { members, offers })| {
-                let room = Arc::new(Room::new(waiting_room).before_balancer());
+                let before = before(service_type, &name).filter(|room| room.is_of(waiting_room));
+                let new = || Arc::new(Room::new(waiting_room).before_balancer());
+                let room = before.map_or_else(new, Arc::clone);
                 let instances = members.into_iter().map(Member::build);
-                let balance = LoadBalance::new(instances, strategy(), settings);
-                if waiting_room.has_places() {
-                    for (index, state) in balance.instances().iter().enumerate() {
-                        state.announce_to(Arc::clone(&room), index);
-                    }
-                }
+                let waits = waiting_room.has_places().then(|| Arc::clone(&room));
+                let balance = LoadBalance::new(instances, strategy(), settings, waits);
+                listeners.add(balance.instances(), &room, waiting_room.has_places());
                 (name, offers, WaitingRoom::new(balance, room))
             });
-            let models = fallback.layer(ModelRouter::offering(models));
-            (service_type, RateLimitLayer::new(limits).layer(models))
+            let models = ModelRouter::offering(models).incomplete(incomplete);
+            (service_type, RateLimitLayer::new(limits).layer(fallback.layer(models)))
         });
-        Router(EndpointRouter::new(services))
+        let router = Router(EndpointRouter::new(services));
+        listeners.tell();
+        router
+    }
+}
+
+/// Who is told of a place that becomes free, by the instance it is free at.
+#[derive(Default)]
+struct Listeners(HashMap<*const InstanceState, (Arc<InstanceState>, Rooms)>);
+
+impl Listeners {
+    fn add(&mut self, instances: &[Arc<InstanceState>], room: &Arc<Room>, has_places: bool) {
+        for (index, state) in instances.iter().enumerate() {
+            let none = || (Arc::clone(state), Rooms::new());
+            let (_, rooms) = self.0.entry(Arc::as_ptr(state)).or_insert_with(none);
+            if has_places {
+                let bit = u32::try_from(index).ok().and_then(|index| 1_u64.checked_shl(index));
+                rooms.push((Arc::clone(room), bit));
+            }
+        }
+    }
+
+    fn tell(self) {
+        for (state, rooms) in self.0.into_values() {
+            state.announce_to(rooms);
+        }
     }
 }
 

@@ -45,6 +45,7 @@ mod member;
 mod model;
 mod routed;
 
+use std::collections::HashSet;
 use std::fmt;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -106,11 +107,13 @@ impl<B, C> Router<B, C> {
         })
     }
 
-    /// What the balancers know of every instance.
+    /// What the balancers know of every instance, each once.
     pub fn instances(&self) -> impl Iterator<Item = &Arc<InstanceState>> {
         let services = self.0.services();
         let models = services.flat_map(|(_, service)| service.get_ref().get_ref().models());
-        models.flat_map(|(_, room)| room.get_ref().instances())
+        let mut seen = HashSet::new();
+        let instances = models.flat_map(|(_, room)| room.get_ref().instances());
+        instances.filter(move |state| seen.insert(Arc::as_ptr(state)))
     }
 
     /// The same router with other clients, such as ones whose connections belong to another core.
@@ -125,7 +128,7 @@ impl<B, C> Router<B, C> {
         let services = self.0.services().map(|(service_type, service)| {
             (service_type, service.map(|fallback| fallback.map(&mut models)))
         });
-        Router(EndpointRouter::new(services.collect::<Vec<_>>()))
+        Router(EndpointRouter::new(services))
     }
 }
 
@@ -163,49 +166,4 @@ impl<B, C> fmt::Debug for Router<B, C> {
 }
 
 #[cfg(test)]
-mod tests {
-    use tower::{ServiceExt, service_fn};
-
-    use super::*;
-    use crate::balance::tests_support::request;
-    use crate::endpoint::{Endpoint, Endpoints};
-    use crate::error::Kind;
-
-    #[tokio::test]
-    async fn who_does_not_offer_an_endpoint_says_who_does() {
-        let answer = async |_| Ok::<_, Error>(Response::new(Body::empty()));
-        let chat = || Endpoints::from_iter([Endpoint::ChatCompletions]);
-        let model = |name: String, offers| (name.into(), offers, service_fn(answer));
-        let ask = |names: usize, endpoint| {
-            let all = (0..names).map(|nth| model(format!("all-{nth:02}"), Endpoints::ALL));
-            let models = ModelRouter::offering(all.chain([model("m".into(), chat())]));
-            let asked = request();
-            let payload = asked.payload.clone();
-            let asked = InferenceRequest::new(endpoint, asked.headers.clone(), payload).unwrap();
-            models.map(Clone::clone).oneshot(asked)
-        };
-        assert!(ask(1, Endpoint::ChatCompletions).await.is_ok());
-        for (names, told) in
-            [(0, "no other does"), (2, "these do: all-00, all-01"), (12, "all-09 and 2 more")]
-        {
-            let error = ask(names, Endpoint::Messages).await.unwrap_err();
-            assert_eq!((error.kind(), error.param()), (Kind::Unsupported, Some("model")));
-            assert!(error.message().ends_with(told), "{}", error.message());
-        }
-    }
-
-    #[tokio::test]
-    async fn an_unknown_model_is_404_whatever_else_is_served() {
-        let named = |name: &'static str| {
-            let answer = move |_| async move { Ok::<_, Error>(Response::new(Body::from(name))) };
-            (name.into(), service_fn(answer))
-        };
-        let models = ModelRouter::new([named("m"), named("n")]);
-        assert_eq!(models.clone().oneshot(request()).await.unwrap().status(), 200);
-        let other = request().with_model("other");
-        let error = models.clone().oneshot(other).await.unwrap_err();
-        assert_eq!((error.kind(), error.param()), (Kind::NoModel, Some("model")));
-        let router = EndpointRouter::new([(ServiceType::Embedding, models)]);
-        assert_eq!(router.oneshot(request()).await.unwrap_err().kind(), Kind::NoModel);
-    }
-}
+mod tests;

@@ -2,6 +2,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use tower::Service;
 
@@ -40,16 +41,21 @@ use crate::request::InferenceRequest;
 ///
 /// # Errors
 ///
-/// [`Kind::NoModel`] for any other name; [`Kind::Unsupported`] for an endpoint that the model is known
+/// [`Kind::NoModel`] for any other name, or [`Kind::NoInstance`] while not all models are known;
+/// [`Kind::Unsupported`] for an endpoint that the model is known
 /// not to offer, with the models that do.
 pub struct ModelRouter<S> {
     models: Arc<HashMap<Box<str>, Entry<S>>>,
+    incomplete: bool,
 }
 
 struct Entry<S> {
     service: S,
     offers: Endpoints,
 }
+
+/// When to come back for a model that is not known yet.
+const SOON: Duration = Duration::from_secs(1);
 
 /// The most models a refusal names.
 const MOST_NAMED: usize = 10;
@@ -64,7 +70,12 @@ impl<S> ModelRouter<S> {
     pub(super) fn offering(models: impl IntoIterator<Item = (Box<str>, Endpoints, S)>) -> Self {
         let models = models.into_iter();
         let models = models.map(|(name, offers, service)| (name, Entry { service, offers }));
-        Self { models: Arc::new(models.collect()) }
+        Self { models: Arc::new(models.collect()), incomplete: false }
+    }
+
+    /// The same where there may be others, too, that are not known yet.
+    pub(super) fn incomplete(self, incomplete: bool) -> Self {
+        Self { incomplete, ..self }
     }
 
     /// The models and their services, in no particular order.
@@ -74,11 +85,10 @@ impl<S> ModelRouter<S> {
 
     /// The same models with other services.
     pub(super) fn map<T>(&self, mut service: impl FnMut(&S) -> T) -> ModelRouter<T> {
-        ModelRouter::offering(
-            self.models
-                .iter()
-                .map(|(name, entry)| (name.clone(), entry.offers, service(&entry.service))),
-        )
+        let models = self.models.iter();
+        let models =
+            models.map(|(name, entry)| (name.clone(), entry.offers, service(&entry.service)));
+        ModelRouter::offering(models).incomplete(self.incomplete)
     }
 
     fn unsupported(&self, request: &InferenceRequest) -> Error {
@@ -117,6 +127,14 @@ where
                 Routed::refused(self.unsupported(&request))
             }
             Some(entry) => Routed::chosen(entry.service.clone(), request),
+            None if self.incomplete => {
+                let message = format!(
+                    "the model '{}' is not known yet: not every engine has said which it has",
+                    request.model
+                );
+                let error = Error::new(Kind::NoInstance, message).with_param("model");
+                Routed::refused(error.with_retry_after(SOON).unsent())
+            }
             None => {
                 let message = format!("the model '{}' does not exist", request.model);
                 Routed::refused(Error::new(Kind::NoModel, message).with_param("model"))
@@ -127,7 +145,7 @@ where
 
 impl<S> Clone for ModelRouter<S> {
     fn clone(&self) -> Self {
-        Self { models: Arc::clone(&self.models) }
+        Self { models: Arc::clone(&self.models), incomplete: self.incomplete }
     }
 }
 

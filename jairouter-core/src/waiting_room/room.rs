@@ -106,8 +106,13 @@ impl Room {
         self.waiting.load(Ordering::Relaxed) > 0
     }
 
+    /// Whether requests wait in it as these settings say.
+    pub(crate) fn is_of(&self, settings: Settings) -> bool {
+        self.settings == settings
+    }
+
     /// Whether nobody may wait.
-    pub(crate) fn is_closed(&self) -> bool {
+    pub(super) fn is_closed(&self) -> bool {
         self.settings.places == 0
     }
 

@@ -18,7 +18,6 @@ pub use round_robin::RoundRobin;
 use super::state::InstanceState;
 use super::tried::Tried;
 use crate::request::InferenceRequest;
-use crate::waiting_room::Room;
 
 /// What an instance that has just come back may have in the end, at least, if it has no bound.
 const FEW: u32 = 8;
@@ -85,9 +84,9 @@ impl<'a> Candidates<'a> {
         Self { which, ..self }
     }
 
-    /// Where a place at an instance that does not rest may be waited for.
-    pub(super) fn room(&self) -> Option<&'a Arc<Room>> {
-        let may_be_waited_for = |index: usize, state: &InstanceState| {
+    /// Whether a place at an instance that does not rest may be waited for, if there is where.
+    pub(super) fn may_be_waited_for(&self) -> bool {
+        self.states.iter().enumerate().any(|(index, state)| {
             state.is_up()
                 && state.is_full()
                 && !self.tried.contains(index)
@@ -95,10 +94,7 @@ impl<'a> Candidates<'a> {
                 && !state.is_resting(self.now)
                 && !self.is_suspect(state)
                 && state.is_refusing(self.now).is_none()
-        };
-        let states = self.states.iter().enumerate();
-        let mut rooms = states.filter_map(|(index, state)| Some((index, state, state.room()?)));
-        rooms.find(|(index, state, _)| may_be_waited_for(*index, state)).map(|(_, _, room)| room)
+        })
     }
 
     /// Whether one that waits already may wait on.
