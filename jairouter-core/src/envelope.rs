@@ -133,8 +133,8 @@ pub fn event(error: &Error) -> Bytes {
     write_event(b"data: ", &body(error))
 }
 
-/// The same in the words of what was asked.
-pub fn event_of(endpoint: Endpoint, error: &Error) -> Bytes {
+/// The same in the words of what was asked, and as the event of this number where they are numbered.
+pub fn event_of(endpoint: Endpoint, number: u64, error: &Error) -> Bytes {
     match endpoint.words() {
         Words::OpenAi => event(error),
         Words::Anthropic => write_event(b"event: error\ndata: ", &anthropic(error)),
@@ -144,7 +144,7 @@ pub fn event_of(endpoint: Endpoint, error: &Error) -> Bytes {
                 ["message", "param", "code"].map(|key| &told["error"][key]);
             let event = json!({
                 "type": "error", "message": message, "param": param, "code": code,
-                "sequence_number": 0,
+                "sequence_number": number,
             });
             write_event(b"event: error\ndata: ", event.to_string().as_bytes())
         }
@@ -314,7 +314,7 @@ mod tests {
             json!({"type": "error", "error": {"type": "overloaded_error", "message": "later"}});
         assert_eq!(said, expected);
         assert_eq!(response_to(Endpoint::Responses, &error).body(), &body(&error));
-        let event = |endpoint| String::from_utf8(event_of(endpoint, &error).to_vec()).unwrap();
+        let event = |endpoint| String::from_utf8(event_of(endpoint, 7, &error).to_vec()).unwrap();
         assert!(event(Endpoint::Messages).starts_with("event: error\ndata: {\"error\":{"));
         let response = event(Endpoint::Responses);
         assert!(

@@ -26,10 +26,10 @@ fn messages() -> [String; 4] {
 
 fn responses() -> [String; 4] {
     [
-        message("response.created", r#","response":{"id":"r1","error":null}"#),
-        message("response.output_item.added", r#","output_index":0"#),
-        message("response.output_text.delta", r#","delta":"Hi""#),
-        message("response.completed", r#","response":{"id":"r1"}"#),
+        message("response.created", r#","sequence_number":0,"response":{"id":"r1","error":null}"#),
+        message("response.output_item.added", r#","sequence_number": 1,"output_index":0"#),
+        message("response.output_text.delta", r#","delta":"Hi","sequence_number":2"#),
+        message("response.completed", r#","sequence_number":3,"response":{"id":"r1"}"#),
     ]
 }
 
@@ -67,8 +67,37 @@ async fn one_that_is_cut_ends_with_an_error_in_its_own_words() {
             let told: Value = serde_json::from_str(told.trim_end()).unwrap();
             assert_eq!(told["type"], "error");
             let error = if path == MESSAGES { &told["error"] } else { &told };
+            assert!(path == MESSAGES || told["sequence_number"] == 3, "{told}");
             assert!(error["message"].as_str().is_some_and(|message| !message.is_empty()));
             assert!(!answer.complete, "{path}");
+        }
+    }
+}
+
+// fault: S4
+#[tokio::test]
+async fn a_stream_of_speech_or_of_images_is_whole_when_it_says_so() {
+    for (path, service, delta, done) in [
+        ("/v1/audio/speech", "tts", "speech.audio.delta", "speech.audio.done"),
+        (
+            "/v1/images/generations",
+            "imgGen",
+            "image_generation.partial_image",
+            "image_generation.completed",
+        ),
+    ] {
+        let events = [message(delta, r#","audio":"aGk=""#), message(done, "")];
+        for (count, end, complete) in [(2, LastChunk, true), (1, LastChunk, false), (1, Rst, false)]
+        {
+            let upstream = streaming(&events[..count], end).await;
+            let chat = model("", &[upstream.url()]);
+            let gateway =
+                Gateway::start_with("", &chat.replace("    chat:", &format!("    {service}:")));
+            let answer = ask(gateway.address(), post(path, QUESTION)).await;
+            let text = answer.text();
+            let rest = text.strip_prefix(&events[..count].concat()).unwrap();
+            assert_eq!((answer.complete, rest.is_empty()), (complete, complete), "{path}: {rest}");
+            assert!(complete || rest.contains("\"error\""), "{path}: {rest}");
         }
     }
 }

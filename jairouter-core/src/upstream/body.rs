@@ -9,7 +9,8 @@ use bytes::Bytes;
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use tokio::time::{Instant, Sleep, sleep_until};
 
-use super::tail::{Ending, Passed, Queue, Tail};
+use super::queue::Queue;
+use super::tail::{Ending, Passed, Tail};
 use super::timeouts::after;
 use crate::body::Body;
 use crate::endpoint::Endpoint;
@@ -42,6 +43,8 @@ struct Events {
 pub(super) enum Marker {
     /// Nothing but the transport.
     None,
+    /// The event that ends what has begun, if it has begun in words that know one.
+    Begun,
     /// The reason it finished, or `[DONE]`: engines of the field leave out one or the other.
     Finished,
     /// The event the API ends with, or `[DONE]` since its transport ends in one way however it ends.
@@ -87,7 +90,7 @@ impl UpstreamBody {
                 if let Passed::Error(event) = events.tail.push(data, &mut self.out) {
                     self.out.push(envelope::relayed(events.endpoint, &event));
                     self.told();
-                } else if events.tail.is_done() {
+                } else if events.tail.marks().is_done() {
                     self.clock.idle = self.clock.idle.min(AFTER_DONE);
                 }
             }
@@ -108,14 +111,15 @@ impl UpstreamBody {
         self.body = Body::empty();
         if let Some(events) = &mut self.events {
             events.tail.clear();
-            if events.tail.is_done() {
+            if events.tail.marks().is_done() {
                 self.state = State::Ended;
                 return;
             }
             if events.tail.is_open() {
                 self.out.push(Bytes::from_static(b"\n\n"));
             }
-            self.out.push(envelope::event_of(events.endpoint, &error));
+            let number = events.tail.marks().next_number();
+            self.out.push(envelope::event_of(events.endpoint, number, &error));
         }
         self.state = State::Telling(error);
     }
@@ -129,8 +133,9 @@ impl UpstreamBody {
         let is_whole = match events.tail.finish(&mut rest) {
             Ending::Whole => match events.end {
                 Marker::None => true,
-                Marker::Finished => events.tail.is_finished(),
-                Marker::Done => events.tail.is_done(),
+                Marker::Begun => !events.tail.marks().is_unfinished(),
+                Marker::Finished => events.tail.marks().is_finished(),
+                Marker::Done => events.tail.marks().is_done(),
             },
             Ending::Error(event) => {
                 self.out.push(envelope::relayed(events.endpoint, &event));

@@ -13,7 +13,7 @@ use tower::{Service, ServiceExt};
 use super::body::{Marker, Shape, UpstreamBody};
 use super::first::First;
 use super::headers;
-use super::tail::Queue;
+use super::queue::Queue;
 use super::{Settings, Timeouts, rename};
 use crate::backend::{Backend, Route};
 use crate::body::Body;
@@ -78,15 +78,15 @@ fn called(
     answer: Response<Body>,
 ) -> Response<Body> {
     let is_plain = !answer.headers().contains_key(CONTENT_ENCODING);
-    let is_text = ["application/json", "text/event-stream"];
-    let is_text = is_text.iter().any(|expected| is_type(answer.headers(), expected));
+    let is_events = is_type(answer.headers(), "text/event-stream");
+    let is_text = is_events || is_type(answer.headers(), "application/json");
     if *asked.model == *request.model || !is_plain || !is_text {
         return answer;
     }
     // Writing a string to memory cannot fail.
-    let quoted = |name: &str| serde_json::to_string(name).unwrap_or_default();
-    let (own, name) = (quoted(&request.model), quoted(&asked.model));
-    answer.map(|body| rename::renamed(body, own, name))
+    let name = serde_json::to_string(&*asked.model).unwrap_or_default();
+    let own = request.model.to_string();
+    answer.map(|body| rename::renamed(body, is_events, own, name))
 }
 
 /// In an answer's extensions: its body ends where the connection does, so a cut looks like an end.
@@ -261,6 +261,14 @@ async fn commit(
         (Endpoint::ChatCompletions | Endpoint::Completions, false) => Marker::Finished,
         (Endpoint::ChatCompletions | Endpoint::Completions, true)
         | (Endpoint::Messages | Endpoint::Responses, _) => Marker::Done,
+        (
+            Endpoint::Speech
+            | Endpoint::Transcriptions
+            | Endpoint::Translations
+            | Endpoint::ImageGenerations
+            | Endpoint::ImageEdits,
+            _,
+        ) => Marker::Begun,
         _ => Marker::None,
     };
     let shape = Shape { events: is_event_stream.then_some((marker, endpoint)) };

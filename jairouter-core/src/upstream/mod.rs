@@ -31,6 +31,8 @@ mod body;
 mod exchange;
 mod first;
 mod headers;
+mod marks;
+mod queue;
 mod rename;
 mod tail;
 mod target;

@@ -3,82 +3,18 @@
 //! What follows the last blank line waits for its end, so that when the instance breaks off the
 //! caller's parser meets our error event and not half of somebody's JSON in front of it.
 
-use std::collections::VecDeque;
 use std::ops::Range;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 
 use super::first::First;
-use crate::endpoint::{Endpoint, Words};
-use crate::translate::{Events, first_blank_line, is_break, last_blank_line};
+use super::marks::Marks;
+use super::queue::Queue;
+use crate::endpoint::Endpoint;
+use crate::translate::{Events, first_blank_line, last_blank_line};
 
 /// An event that grows past this is no event; it passes as it comes.
 const LARGEST_EVENT: usize = 256 * 1024;
-
-/// A piece this small is copied to its neighbours: a slice would keep a whole buffer for it.
-const SMALL: usize = 512;
-
-/// Frames on their way; one costs no allocation.
-#[derive(Debug, Default)]
-pub(super) struct Queue {
-    first: Option<Bytes>,
-    rest: VecDeque<Bytes>,
-    /// Small pieces, behind the others.
-    small: BytesMut,
-    len: usize,
-}
-
-impl Queue {
-    pub(super) fn push(&mut self, bytes: Bytes) {
-        if bytes.is_empty() {
-            return;
-        }
-        let is_empty = self.len == 0;
-        self.len += bytes.len();
-        if is_empty {
-            self.first = Some(bytes);
-        } else if bytes.len() < SMALL {
-            self.small.extend_from_slice(&bytes);
-        } else {
-            self.settle();
-            self.rest.push_back(bytes);
-        }
-    }
-
-    pub(super) fn pop(&mut self) -> Option<Bytes> {
-        let next = self.first.take().or_else(|| self.rest.pop_front());
-        let bytes =
-            next.or_else(|| (!self.small.is_empty()).then(|| self.small.split().freeze()))?;
-        self.len -= bytes.len();
-        Some(bytes)
-    }
-
-    /// In bytes.
-    pub(super) fn len(&self) -> usize {
-        self.len
-    }
-
-    pub(super) fn clear(&mut self) {
-        *self = Self::default();
-    }
-
-    fn settle(&mut self) {
-        if !self.small.is_empty() {
-            self.rest.push_back(self.small.split().freeze());
-        }
-    }
-
-    /// All of it, and these bytes behind it.
-    fn joined(&self, behind: &[u8]) -> Vec<u8> {
-        let mut joined = Vec::with_capacity(self.len + behind.len());
-        for piece in self.first.iter().chain(&self.rest) {
-            joined.extend_from_slice(piece);
-        }
-        joined.extend_from_slice(&self.small);
-        joined.extend_from_slice(behind);
-        joined
-    }
-}
 
 /// The part of a stream whose blank line has not come.
 #[derive(Debug, Default)]
@@ -86,23 +22,12 @@ pub(super) struct Tail {
     partial: Queue,
     /// The last bytes of `partial`, since a blank line may be cut in two.
     edge: Edge,
-    done: bool,
-    finished: bool,
+    /// What has been said of the stream's end.
+    marks: Marks,
     /// Whether part of an event has passed whose end has not come.
     open: bool,
-    /// What that part says, `done` and `finished`; it counts once the event's end has come.
-    ahead: (bool, bool),
-    end: End,
-}
-
-/// What the last event of a stream holds.
-#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
-enum End {
-    /// `[DONE]`.
-    #[default]
-    Done,
-    /// One of these types.
-    Type(&'static [&'static str]),
+    /// The same with what that part says; it counts once the event's end has come.
+    ahead: Option<Marks>,
 }
 
 /// What whole events were about.
@@ -128,14 +53,7 @@ pub(super) enum Ending {
 impl Tail {
     /// The part of a stream of this endpoint's.
     pub(super) fn of(endpoint: Endpoint) -> Self {
-        let end = match endpoint.words() {
-            Words::OpenAi => End::Done,
-            Words::Anthropic => End::Type(&["message_stop"]),
-            Words::Responses => {
-                End::Type(&["response.completed", "response.incomplete", "response.failed"])
-            }
-        };
-        Self { end, ..Self::default() }
+        Self { marks: Marks::of(endpoint), ..Self::default() }
     }
 
     /// Takes the next bytes; whole events go to `out`.
@@ -148,8 +66,8 @@ impl Tail {
             None => return self.keep(data),
         };
         self.open = blank.is_none();
-        let before = (self.done, self.finished);
-        (self.done, self.finished) = (self.done | self.ahead.0, self.finished | self.ahead.1);
+        let before = self.marks;
+        self.marks = self.ahead.take().unwrap_or(before);
         let mut data = data;
         let rest = data.split_off(end);
         self.edge = Edge::default();
@@ -162,7 +80,7 @@ impl Tail {
                 self.partial.clear();
                 return Passed::Error(joined.into());
             }
-            self.see(&joined);
+            self.marks.see(&joined);
         }
         while let Some(bytes) = self.partial.pop() {
             out.push(bytes);
@@ -172,10 +90,9 @@ impl Tail {
             out.push(data.split_to(start + error.start));
             return Passed::Error(event);
         }
-        self.see(&data[start..]);
+        self.marks.see(&data[start..]);
         if self.open {
-            self.ahead = (self.done, self.finished);
-            (self.done, self.finished) = before;
+            self.ahead = Some(std::mem::replace(&mut self.marks, before));
         }
         out.push(data);
         self.keep(rest)
@@ -190,7 +107,7 @@ impl Tail {
         // What has passed of a longer one has been looked at by nobody.
         let ending = if self.open { Ending::Whole } else { ending(&last) };
         if ending == Ending::Whole && !self.open {
-            self.see(&last);
+            self.marks.see(&last);
         }
         if ending == Ending::Error(Bytes::new()) {
             self.partial.clear();
@@ -202,14 +119,9 @@ impl Tail {
         ending
     }
 
-    /// Whether the stream's own end has come.
-    pub(super) fn is_done(&self) -> bool {
-        self.done
-    }
-
-    /// Whether an answer of a chat has said why it ended, or that it did.
-    pub(super) fn is_finished(&self) -> bool {
-        self.finished || self.done
+    /// What it has said of its end.
+    pub(super) fn marks(&self) -> Marks {
+        self.marks
     }
 
     /// Whether half an event has passed already, because it was too long to be held back.
@@ -227,38 +139,6 @@ impl Tail {
         self.partial.push(data);
         Passed::Events
     }
-
-    fn see(&mut self, events: &[u8]) {
-        const REASON: &[u8] = b"\"finish_reason\":";
-        if let End::Type(last) = self.end {
-            self.done |= has_type(events, last);
-            return;
-        }
-        if !self.finished
-            && let Some(at) = memchr::memmem::rfind(events, REASON)
-        {
-            self.finished = events[at + REASON.len()..].trim_ascii_start().starts_with(b"\"");
-        }
-        self.done |= memchr::memmem::find_iter(events, b"[DONE]").any(|at| {
-            let before = events[..at].strip_suffix(b" ").unwrap_or(&events[..at]);
-            let line = before.strip_suffix(b"data:");
-            line.is_some_and(|line| line.last().is_none_or(|byte| is_break(*byte)))
-        });
-    }
-}
-
-/// Whether one of these events has one of these types. In text that a model writes the quotes are
-/// escaped.
-fn has_type(events: &[u8], types: &[&str]) -> bool {
-    const KEY: &[u8] = b"\"type\":";
-    memchr::memmem::find_iter(events, KEY).any(|at| {
-        let value = events[at + KEY.len()..].trim_ascii_start().strip_prefix(b"\"");
-        value.is_some_and(|value| {
-            types.iter().any(|name| {
-                value.strip_prefix(name.as_bytes()).is_some_and(|rest| rest.first() == Some(&b'"'))
-            })
-        })
-    })
 }
 
 /// What an event that was closed for it says of the end of its stream.
@@ -346,7 +226,7 @@ mod tests {
         }
         let whole = drain(&mut out);
         tail.finish(&mut out);
-        (whole, drain(&mut out), tail.is_done())
+        (whole, drain(&mut out), tail.marks().is_done())
     }
 
     #[test]
@@ -437,14 +317,14 @@ mod tests {
                 tail.push(Bytes::copy_from_slice(b"data: {}\n\n"), &mut out);
                 tail.push(Bytes::copy_from_slice(&last.as_bytes()[..cut]), &mut out);
                 tail.finish(&mut out);
-                assert_eq!(tail.is_done(), cut == last.len(), "{last} cut at {cut}");
+                assert_eq!(tail.marks().is_done(), cut == last.len(), "{last} cut at {cut}");
             }
             // One that is too long to be held back is no end either, before its own.
             let long = format!("{} {}", last.trim_end_matches('}'), " ".repeat(LARGEST_EVENT));
             let (mut tail, mut out) = (Tail::of(endpoint), Queue::default());
             for (piece, is_done) in [(long.as_str(), false), ("  ", false), ("}\n\n", true)] {
                 tail.push(Bytes::copy_from_slice(piece.as_bytes()), &mut out);
-                assert_eq!(tail.is_done(), is_done);
+                assert_eq!(tail.marks().is_done(), is_done);
             }
         }
     }
