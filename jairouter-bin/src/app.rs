@@ -9,12 +9,11 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::thread;
 
-use futures::future::join_all;
-
 use crate::cli::{Cli, Command};
 use crate::config::{self, Config};
-use crate::watch::Watch;
-use crate::{discover, greeting, local, log, server, stack};
+use crate::discover::{self, Known};
+use crate::live::Live;
+use crate::{greeting, local, log, server};
 
 /// How many ports above the usual one are tried where no configuration names one.
 const SPARE_PORTS: u16 = 10;
@@ -23,7 +22,7 @@ const SPARE_PORTS: u16 = 10;
 pub fn run(cli: &Cli) -> ExitCode {
     let outcome = match (&cli.command, &cli.config) {
         (Some(Command::Check { config }), _) => check(config),
-        (None, Some(config)) => load(config).and_then(|config| serve(&config, &greeting::of_file)),
+        (None, Some(config)) => serve_file(config),
         (None, None) => serve_local(),
     };
     match outcome {
@@ -39,7 +38,7 @@ pub fn run(cli: &Cli) -> ExitCode {
 fn check(path: &Path) -> Result<(), String> {
     let config = load(path)?;
     let mut text = format!("{}: OK\n", path.display());
-    text.push_str(&greeting::services(&config));
+    text.push_str(&greeting::services(&config, &Known::new()));
     text.push_str(&greeting::inactive(&config));
     say(&text)
 }
@@ -60,24 +59,35 @@ fn load(path: &Path) -> Result<Config, String> {
     })
 }
 
-/// Serves what runs on this machine, or the simulated engine.
-fn serve_local() -> Result<(), String> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let found = runtime.map_err(|error| error.to_string())?.block_on(discover::engines());
-    let config = local::config(&found)?;
-    serve(&config, &move |address, _| greeting::of_machine(address, &found))
+fn serve_file(path: &Path) -> Result<(), String> {
+    let config = load(path)?;
+    let known = wait_for(discover::first(&config))?;
+    serve(config, known, &greeting::of_file)
 }
 
-fn serve(config: &Config, greeting: &dyn Fn(SocketAddr, &Config) -> String) -> Result<(), String> {
+/// Serves what runs on this machine, or the simulated engine.
+fn serve_local() -> Result<(), String> {
+    let found = wait_for(discover::engines())?;
+    let (config, known) = local::config(&found)?;
+    serve(config, known, &move |address, _, _| greeting::of_machine(address, &found))
+}
+
+/// What is to be known before anything is served.
+fn wait_for<T>(known: impl Future<Output = T>) -> Result<T, String> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    Ok(runtime.map_err(|error| error.to_string())?.block_on(known))
+}
+
+/// What to say when callers can come to this address.
+type Greeting<'a> = &'a dyn Fn(SocketAddr, &Config, &Known) -> String;
+
+fn serve(config: Config, known: Known, greeting: Greeting<'_>) -> Result<(), String> {
     let _log = log::init(&config.server.log);
-    let (router, watches) = stack::router(config)?;
-    let status = Arc::new(server::Status::new(router.instances().cloned().collect()));
-    let app = stack::gateway(router, config);
     let cores = thread::available_parallelism().map_or(1, NonZeroUsize::get);
     let workers = config.server.workers.map_or(cores, NonZeroUsize::get);
-    let listeners = listen(config, workers)?;
+    let listeners = listen(&config, workers)?;
     let address = server::reachable(listeners.address());
-    say(&greeting(address, config))?;
+    say(&greeting(address, &config, &known))?;
     for section in &config.inactive {
         tracing::warn!(
             path = section.path,
@@ -94,10 +104,12 @@ fn serve(config: &Config, greeting: &dyn Fn(SocketAddr, &Config) -> String) -> R
         trusted_proxies: config.server.trusted_proxies.clone(),
         max_connections: config.server.max_connections.unwrap_or(usize::MAX),
     };
-    let watching = async move {
-        join_all(watches.into_iter().map(Watch::run)).await;
-    };
-    server::run(listeners, settings, &status, watching, || stack::sibling(&app))
+    let mut live = Live::new(config, known)?;
+    let status = Arc::clone(live.status());
+    let cores: Vec<_> = (0..workers).map(|_| live.core()).collect();
+    let mut cores = cores.into_iter();
+    let next = move || cores.next().expect("there is one for each listener");
+    server::run(listeners, settings, &status, live.run(), next)
         .map_err(|error| format!("the server failed: {error}"))?;
     tracing::info!("stopped");
     Ok(())

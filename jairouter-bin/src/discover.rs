@@ -1,24 +1,171 @@
-//! Without a configuration: which engines run on this machine, and what they serve.
+//! Asking engines which models they have: those of the configuration that were given none, again and
+//! again, and once whatever runs on this machine, if there is no configuration.
 
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use futures::future::join_all;
-use http::Request;
-use http::header::CONTENT_TYPE;
-use http_body_util::{BodyExt, Limited};
-use jairouter_core::Backend;
-use jairouter_core::Payload;
-use jairouter_core::client::HttpClient;
-use jairouter_core::upstream::Target;
-use tokio::time::timeout;
+use http::header::{CONTENT_TYPE, HOST, USER_AGENT};
+use http::{HeaderMap, HeaderValue, Method, Request, Uri};
+use http_body_util::{BodyExt, Collected, Limited};
+use jairouter_core::{Backend, Payload};
+use tokio::sync::{Notify, mpsc};
+use tokio::time::{sleep, timeout};
 use tower::ServiceExt;
 
-/// How long an engine may take to list its models. It is on this machine.
-const PATIENCE: Duration = Duration::from_millis(800);
+use crate::config::{self, Config, Discovery, Models, is_model_name};
+use crate::transport::Transport;
 
-/// The longest list read.
-const LARGEST_LIST: usize = 1 << 20;
+/// How long the program waits for lists before it serves without them.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// When an engine that has not answered is asked again, the first time; then twice as long each time.
+const AGAIN: Duration = Duration::from_millis(500);
+
+/// The longest list read, in bytes, and the most models taken from it.
+const LARGEST_LIST: usize = 8 << 20;
+const MOST_MODELS: usize = 10_000;
+
+const AGENT: HeaderValue =
+    HeaderValue::from_static(concat!("jairouter/", env!("CARGO_PKG_VERSION")));
+
+/// The models of each instance that has said which it has, by its id.
+pub type Known = HashMap<String, Vec<Box<str>>>;
+
+/// What an instance has said.
+#[derive(Debug)]
+pub struct Listed {
+    /// The instance.
+    pub instance: String,
+    /// Its models, each once.
+    pub models: Vec<Box<str>>,
+}
+
+/// Asks one instance for its models.
+pub(crate) struct Lister {
+    instance: String,
+    backend: Arc<dyn Backend>,
+    uri: Uri,
+    headers: HeaderMap,
+    transport: Transport,
+    settings: Discovery,
+}
+
+/// Asks all instances of this configuration that have to be asked, at once, and waits for a second.
+pub async fn first(config: &Config) -> Known {
+    let instances = config.services.iter().flat_map(|service| &service.instances);
+    let asked = instances.filter(|instance| instance.is_asked()).filter_map(|instance| {
+        let mut lister = Lister::new(instance, Transport::to(instance).ok()?).ok()?;
+        lister.settings.timeout = lister.settings.timeout.min(PATIENCE);
+        Some(async move { Some((lister.ask().await.ok()?, lister.instance)) })
+    });
+    let asked: Vec<_> = asked.collect();
+    let answers = join_all(asked).await.into_iter().flatten();
+    answers.map(|(models, instance)| (instance, models)).collect()
+}
+
+impl Lister {
+    /// # Errors
+    ///
+    /// If there is no such path, as text.
+    pub(crate) fn new(instance: &config::Instance, transport: Transport) -> Result<Self, String> {
+        let backend = Arc::clone(&instance.backend);
+        let uri = instance.target.uri(backend.models()).map_err(|error| error.to_string())?;
+        let mut headers = backend.headers();
+        headers.extend(instance.headers.clone());
+        if let Ok(host) = HeaderValue::from_str(instance.target.authority().as_str()) {
+            headers.entry(HOST).or_insert(host);
+        }
+        headers.entry(USER_AGENT).or_insert(AGENT);
+        let (id, settings) = (instance.id.clone(), instance.discovery);
+        Ok(Self { instance: id, backend, uri, headers, transport, settings })
+    }
+
+    /// Asks for as long as it is polled, and whenever the instance has `recovered`. An instance that
+    /// does not answer is left with what it said last, and asked more often.
+    pub(crate) async fn run(
+        mut self,
+        is_known: bool,
+        recovered: Arc<Notify>,
+        lists: mpsc::Sender<Listed>,
+    ) {
+        let interval = self.settings.interval;
+        let mut pause = is_known.then_some(interval);
+        let (mut again, mut failing) = (AGAIN, false);
+        loop {
+            if let Some(pause) = pause {
+                // One that recovers again and again is not asked all the time.
+                sleep(AGAIN).await;
+                // Whichever is first.
+                let _ = timeout(pause.saturating_sub(AGAIN), recovered.notified()).await;
+            }
+            let instance = &self.instance.clone();
+            match self.ask().await {
+                Ok(models) => {
+                    if std::mem::take(&mut failing) {
+                        tracing::info!(instance, "the instance lists its models again");
+                    }
+                    let listed = Listed { instance: instance.clone(), models };
+                    if lists.send(listed).await.is_err() {
+                        return;
+                    }
+                    (pause, again) = (Some(interval), AGAIN);
+                }
+                Err(reason) => {
+                    if !std::mem::replace(&mut failing, true) {
+                        tracing::warn!(instance, reason, "the instance does not list its models");
+                    }
+                    pause = Some(again);
+                    again = again.saturating_mul(2).min(interval);
+                }
+            }
+        }
+    }
+
+    /// Its models, each once, in its own order.
+    async fn ask(&mut self) -> Result<Vec<Box<str>>, String> {
+        let list = match timeout(self.settings.timeout, self.list()).await {
+            Ok(list) => list?,
+            Err(_) => return Err(format!("no answer in {:?}", self.settings.timeout)),
+        };
+        self.names(&list)
+    }
+
+    async fn list(&mut self) -> Result<Bytes, String> {
+        let answer = self.transport.clone().oneshot(self.request()).await;
+        let answer = answer.map_err(|error| error.to_string())?;
+        let status = answer.status();
+        if !status.is_success() {
+            return Err(format!("it answers with {status}"));
+        }
+        let body = Limited::new(answer.into_body(), LARGEST_LIST).collect().await;
+        body.map(Collected::to_bytes).map_err(|error| error.to_string())
+    }
+
+    /// Those that callers can name, each once.
+    fn names(&self, list: &[u8]) -> Result<Vec<Box<str>>, String> {
+        let names = self.backend.model_names(list).map_err(|error| error.to_string())?;
+        let mut seen = HashSet::new();
+        let names = names.into_iter().filter(|name| is_model_name(name));
+        let names = names.filter(|name| seen.insert(name.clone())).take(MOST_MODELS);
+        Ok(names.map(String::into_boxed_str).collect())
+    }
+
+    fn request(&self) -> Request<Payload> {
+        let mut request = Request::new(Payload::default());
+        *request.uri_mut() = self.uri.clone();
+        *request.headers_mut() = self.headers.clone();
+        if let Some(body) = self.backend.models_request() {
+            *request.method_mut() = Method::POST;
+            let json = HeaderValue::from_static("application/json");
+            request.headers_mut().insert(CONTENT_TYPE, json);
+            *request.body_mut() = Payload::from(body);
+        }
+        request
+    }
+}
 
 /// The ports the field's engines listen on by default, and how they are spoken to.
 const USUAL: [Usual; 6] = [
@@ -46,14 +193,14 @@ pub struct Found {
     /// Where it is.
     pub base_url: String,
     /// What it serves, at least one.
-    pub models: Vec<String>,
+    pub models: Vec<Box<str>>,
 }
 
 /// Asks the usual ports, all at once, and returns who answered, in the order of the table.
 pub async fn engines() -> Vec<Found> {
     let asked = USUAL.iter().map(|usual| async move {
         let base_url = format!("http://127.0.0.1:{}", usual.port);
-        let models = timeout(PATIENCE, models(usual.adapter, &base_url)).await.ok()??;
+        let models = on_this_machine(usual.adapter, &base_url).await?;
         let found = Found { engine: usual.engine, adapter: usual.adapter, base_url, models };
         (!found.models.is_empty()).then_some(found)
     });
@@ -61,26 +208,16 @@ pub async fn engines() -> Vec<Found> {
 }
 
 /// The models that answer there in this adapter's words, if anything does.
-async fn models(adapter: &str, base_url: &str) -> Option<Vec<String>> {
-    let backend: Arc<dyn Backend> = jairouter_adapters::by_name(adapter)?;
-    let target: Target = base_url.parse().ok()?;
-    let client = HttpClient::builder().connect_timeout(PATIENCE).build(target.authority());
-    let uri = target.uri(backend.models()).ok()?;
-    let request = match backend.models_request() {
-        None => Request::get(uri).body(Payload::default()).ok()?,
-        Some(body) => Request::post(uri)
-            .header(CONTENT_TYPE, "application/json")
-            .body(Payload::from(body))
-            .ok()?,
-    };
-    let answer = client.oneshot(request).await.ok()?;
-    if !answer.status().is_success() {
-        return None;
-    }
-    let list = Limited::new(answer.into_body(), LARGEST_LIST).collect().await.ok()?.to_bytes();
+async fn on_this_machine(adapter: &str, base_url: &str) -> Option<Vec<Box<str>>> {
+    let backend = jairouter_adapters::by_name(adapter)?;
+    let asked = Models::Asked(Vec::new());
+    let mut instance = config::Instance::new(asked, backend, base_url).ok()?;
+    instance.connect_timeout = PATIENCE;
+    let mut lister = Lister::new(&instance, Transport::to(&instance).ok()?).ok()?;
+    let list = timeout(PATIENCE, lister.list()).await.ok()?.ok()?;
     // A gateway of our own is not an engine: asking it would go round in circles.
     if memchr::memmem::find(&list, br#""owned_by":"jairouter""#).is_some() {
         return None;
     }
-    backend.model_names(&list).ok()
+    lister.names(&list).ok()
 }

@@ -3,14 +3,15 @@
 use std::sync::Arc;
 
 use jairouter_core::circuit_breaker::Breaker;
-use jairouter_core::fallback::{self, FallbackLayer, ModelChain};
+use jairouter_core::fallback::{FallbackLayer, ModelChain};
 use jairouter_core::rate_limit::{
     Algorithm, ClientConcurrency, Concurrency, LeakyBucket, Limit, Limiter, PerClient, PerModel,
     SlidingWindow, TokenBucket, TokensPerMinute, WarmUp,
 };
 use jairouter_core::waiting_room;
 
-use crate::config::{self, Config, Fallback, LimitAlgorithm, Queue, RateLimit, Scope, Service};
+use crate::config::{self, Config, LimitAlgorithm, ModelName, Queue, RateLimit, Scope, Service};
+use crate::kept::{Keeper, LimitSpec};
 
 /// Several limits, each of which acts.
 pub(crate) type Limits = Vec<Arc<dyn Limiter>>;
@@ -47,98 +48,138 @@ pub(crate) fn counts_tokens(config: &Config) -> bool {
     })
 }
 
+/// The limits of one place, as they are collected.
+struct Place<'a, 'k> {
+    keeper: &'a mut Keeper<'k>,
+    /// Where: a service, or an instance.
+    at: String,
+    /// How many clients each limit tells apart.
+    clients: usize,
+    limits: Limits,
+}
+
 /// The limits of a service beside those of its models, each of which tells so many clients apart.
-pub(crate) fn of_service(service: &Service, clients: usize) -> Limits {
+pub(crate) fn of_service(service: &Service, clients: usize, keeper: &mut Keeper<'_>) -> Limits {
     let name = service.service_type;
-    let mut limits: Limits = Vec::new();
+    let mut place = Place { keeper, at: name.to_string(), clients, limits: Vec::new() };
+    let of = format!("the service '{name}'");
     for limit in &service.rate_limits {
-        let of = format!("the service '{name}'");
         match limit.scope {
-            Scope::ClientIp => of_clients(limit, &of, clients, &mut limits),
-            Scope::Model if limit.per_client => of_clients(limit, &of, clients, &mut limits),
+            Scope::ClientIp => place.of_clients(limit, &of),
+            Scope::Model if limit.per_client => place.of_clients(limit, &of),
             Scope::Model => {}
-            Scope::Service | Scope::Instance => of_one(limit, &of, clients, &mut limits),
+            Scope::Service | Scope::Instance => place.of_one(limit, &of),
         }
     }
     if let Some(most) = service.concurrency.per_client {
-        let what = format!("your concurrency limit at the service '{name}'");
-        limits.push(Arc::new(ClientConcurrency::new(most).clients(clients).named(what)));
+        let what = format!("your concurrency limit at {of}");
+        place.add(what, LimitSpec::Concurrency(most), |what| {
+            ClientConcurrency::new(most).clients(clients).named(what)
+        });
+    }
+    place.limits
+}
+
+/// The limits of these models of a service: of whoever asks for one, callers and fallbacks.
+pub(crate) fn of_models<'n>(
+    service: &Service,
+    names: impl Iterator<Item = &'n ModelName>,
+    keeper: &mut Keeper<'_>,
+) -> Limits {
+    let mut models: Vec<&str> = names.map(|model| &*model.name).collect();
+    models.sort_unstable();
+    models.dedup();
+    let at = service.service_type.to_string();
+    let mut limits: Limits = Vec::new();
+    for limit in service.rate_limits.iter().filter(|limit| limit.scope == Scope::Model) {
+        let spec = LimitSpec::Requests(limit.clone());
+        let requests = |what| Limit::new(algorithm(limit)).named(what);
+        limits.push(of_each(&models, "rate limit", &at, &spec, keeper, requests));
+        if let Some(most) = limit.tokens_per_minute {
+            let spec = LimitSpec::Tokens(most);
+            let tokens = |what| TokensPerMinute::new(most).named(what);
+            limits.push(of_each(&models, "token limit", &at, &spec, keeper, tokens));
+        }
+    }
+    if let Some(most) = service.concurrency.per_model {
+        let spec = LimitSpec::Concurrency(most);
+        let running = |what| Concurrency::new(most).named(what);
+        limits.push(of_each(&models, "concurrency limit", &at, &spec, keeper, running));
     }
     limits
 }
 
-/// The limits of the models of a service: of whoever asks for one, callers and fallbacks.
-pub(crate) fn of_models(service: &Service) -> Limits {
-    let mut limits: Limits = Vec::new();
-    for limit in service.rate_limits.iter().filter(|limit| limit.scope == Scope::Model) {
-        of_each_model(service, limit, &mut limits);
-    }
-    if let Some(most) = service.concurrency.per_model {
-        let limit = |model: &str| {
-            Concurrency::new(most).named(format!("the concurrency limit of the model '{model}'"))
-        };
-        limits.push(per_model(service, limit));
-    }
-    limits
+/// A limit of its own for each of these models.
+fn of_each<L: Limiter + 'static>(
+    models: &[&str],
+    kind: &str,
+    at: &str,
+    spec: &LimitSpec,
+    keeper: &mut Keeper<'_>,
+    make: impl Fn(String) -> L,
+) -> Arc<dyn Limiter> {
+    let limits = models.iter().map(|model| {
+        let what = format!("the {kind} of the model '{model}'");
+        (Box::from(*model), keeper.limit(at, what, spec.clone(), &make))
+    });
+    Arc::new(PerModel::new(limits.collect::<Vec<_>>()))
 }
 
 /// The limits of an instance. Whatever their scope, they are of this one alone.
-pub(crate) fn of_instance(instance: &config::Instance, clients: usize) -> Limits {
+pub(crate) fn of_instance(
+    instance: &config::Instance,
+    clients: usize,
+    keeper: &mut Keeper<'_>,
+) -> Limits {
     let of = format!("the instance '{}'", instance.id);
-    let mut limits: Limits = Vec::new();
+    let mut place = Place { keeper, at: instance.id.clone(), clients, limits: Vec::new() };
     for limit in &instance.rate_limits {
         match limit.scope {
-            Scope::ClientIp => of_clients(limit, &of, clients, &mut limits),
-            _ => of_one(limit, &of, clients, &mut limits),
+            Scope::ClientIp => place.of_clients(limit, &of),
+            _ => place.of_one(limit, &of),
         }
     }
-    limits
+    place.limits
 }
 
-/// One for all, and if wanted one for each client with the same numbers.
-fn of_one(limit: &RateLimit, of: &str, clients: usize, limits: &mut Limits) {
-    let what = format!("the rate limit of {of}");
-    limits.push(Arc::new(Limit::new(algorithm(limit)).named(what)));
-    if let Some(tokens) = limit.tokens_per_minute {
-        let what = format!("the token limit of {of}");
-        limits.push(Arc::new(TokensPerMinute::new(tokens).named(what)));
+impl Place<'_, '_> {
+    fn add<L: Limiter + 'static>(
+        &mut self,
+        what: String,
+        spec: LimitSpec,
+        make: impl FnOnce(String) -> L,
+    ) {
+        self.limits.push(self.keeper.limit(&self.at, what, spec, make));
     }
-    if limit.per_client {
-        of_clients(limit, of, clients, limits);
-    }
-}
 
-fn of_clients(limit: &RateLimit, of: &str, clients: usize, limits: &mut Limits) {
-    let what = format!("your rate limit at {of}");
-    limits.push(Arc::new(PerClient::new(algorithm(limit)).clients(clients).named(what)));
-    if let Some(tokens) = limit.tokens_per_minute {
-        let what = format!("your token limit at {of}");
-        limits.push(Arc::new(TokensPerMinute::per_client(tokens).clients(clients).named(what)));
+    /// One for all, and if wanted one for each client with the same numbers.
+    fn of_one(&mut self, limit: &RateLimit, of: &str) {
+        let spec = LimitSpec::Requests(limit.clone());
+        self.add(format!("the rate limit of {of}"), spec, |what| {
+            Limit::new(algorithm(limit)).named(what)
+        });
+        if let Some(tokens) = limit.tokens_per_minute {
+            self.add(format!("the token limit of {of}"), LimitSpec::Tokens(tokens), |what| {
+                TokensPerMinute::new(tokens).named(what)
+            });
+        }
+        if limit.per_client {
+            self.of_clients(limit, of);
+        }
     }
-}
 
-fn of_each_model(service: &Service, limit: &RateLimit, limits: &mut Limits) {
-    let requests = |model: &str| {
-        Limit::new(algorithm(limit)).named(format!("the rate limit of the model '{model}'"))
-    };
-    limits.push(per_model(service, requests));
-    if let Some(most) = limit.tokens_per_minute {
-        let tokens = |model: &str| {
-            TokensPerMinute::new(most).named(format!("the token limit of the model '{model}'"))
-        };
-        limits.push(per_model(service, tokens));
+    fn of_clients(&mut self, limit: &RateLimit, of: &str) {
+        let clients = self.clients;
+        let spec = LimitSpec::Requests(limit.clone());
+        self.add(format!("your rate limit at {of}"), spec, |what| {
+            PerClient::new(algorithm(limit)).clients(clients).named(what)
+        });
+        if let Some(tokens) = limit.tokens_per_minute {
+            self.add(format!("your token limit at {of}"), LimitSpec::Tokens(tokens), |what| {
+                TokensPerMinute::per_client(tokens).clients(clients).named(what)
+            });
+        }
     }
-}
-
-fn per_model<L: Limiter + 'static>(
-    service: &Service,
-    limit: impl Fn(&str) -> L,
-) -> Arc<dyn Limiter> {
-    let mut models: Vec<&str> = service.instances.iter().map(|one| one.name.as_str()).collect();
-    models.sort_unstable();
-    models.dedup();
-    let limits = models.into_iter().map(|model| (Box::from(model), limit(model)));
-    Arc::new(PerModel::new(limits))
 }
 
 fn algorithm(limit: &RateLimit) -> Box<dyn Algorithm> {
@@ -167,11 +208,12 @@ pub(crate) fn waiting_room(queue: Queue) -> waiting_room::Settings {
 ///
 /// If a canned answer is none, as text. A configuration that was loaded has no such answer.
 pub(crate) fn fallback(
-    fallback: Option<&Fallback>,
+    service: &Service,
     of_models: Limits,
+    keeper: &mut Keeper<'_>,
 ) -> Result<FallbackLayer, String> {
     let mut layer = FallbackLayer::new();
-    let Some(fallback) = fallback else { return Ok(layer) };
+    let Some(fallback) = &service.fallback else { return Ok(layer) };
     let chain = |models: &[String]| {
         ModelChain::new(models.iter().map(String::as_str))
             .on_context_length(fallback.on_context_length)
@@ -186,9 +228,8 @@ pub(crate) fn fallback(
     for (model, models) in &fallback.per_model {
         layer = layer.models_for(model.as_str(), chain(models));
     }
-    if let Some(cache) = &fallback.cache {
-        let store = fallback::Cache::builder().entries(cache.entries).bytes(cache.bytes);
-        layer = layer.cache(store.ttl(cache.ttl).any(cache.any).build()).cache_first(true);
+    if let Some(settings) = fallback.cache {
+        layer = layer.cache(keeper.cache(service.service_type, settings)).cache_first(true);
     }
     if let Some(canned) = &fallback.response {
         layer = layer.answer(config::answer(canned)?);

@@ -3,14 +3,18 @@
 use std::fmt::Write as _;
 use std::net::SocketAddr;
 
-use crate::config::Config;
-use crate::discover::Found;
+use crate::config::{Config, Instance, Models};
+use crate::discover::{Found, Known};
 use crate::local::SIMULATED;
+use crate::stack;
+
+/// The most models of an instance that are named.
+const MOST_NAMED: usize = 20;
 
 /// With a configuration: what it serves, and what of it does not act yet.
-pub(crate) fn of_file(address: SocketAddr, config: &Config) -> String {
+pub(crate) fn of_file(address: SocketAddr, config: &Config, known: &Known) -> String {
     let mut text = listening(address);
-    text.push_str(&services(config));
+    text.push_str(&services(config, known));
     text.push_str(&inactive(config));
     text
 }
@@ -62,7 +66,7 @@ fn listening(address: SocketAddr) -> String {
 }
 
 /// A line for each service and one for each of its instances.
-pub(crate) fn services(config: &Config) -> String {
+pub(crate) fn services(config: &Config, known: &Known) -> String {
     let mut text = String::new();
     for service in &config.services {
         let _ = writeln!(text, "  {} ({})", service.service_type, service.balance.kind);
@@ -71,7 +75,7 @@ pub(crate) fn services(config: &Config) -> String {
             let _ = writeln!(
                 text,
                 "    {} → {} ({}, weight {}{out})",
-                instance.name,
+                models(instance, known),
                 instance.target,
                 instance.backend.name(),
                 instance.weight
@@ -79,6 +83,21 @@ pub(crate) fn services(config: &Config) -> String {
         }
     }
     text
+}
+
+/// What callers call the models of an instance, as far as that is known.
+fn models(instance: &Instance, known: &Known) -> String {
+    let names = stack::names(instance, known);
+    let names: Vec<_> = names.iter().map(|model| &*model.name).collect();
+    match (&names[..], &instance.models) {
+        ([], Models::Asked(_)) if known.contains_key(&instance.id) => "no model".to_owned(),
+        ([], _) => "the models it has".to_owned(),
+        (names, _) if names.len() > MOST_NAMED => {
+            let (named, others) = names.split_at(MOST_NAMED);
+            format!("{} and {} more", named.join(", "), others.len())
+        }
+        (names, _) => names.join(", "),
+    }
 }
 
 /// What was validated and does not act yet.

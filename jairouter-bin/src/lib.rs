@@ -6,6 +6,8 @@ pub mod config;
 pub mod discover;
 mod govern;
 mod greeting;
+mod kept;
+pub mod live;
 pub mod local;
 pub mod log;
 pub mod server;

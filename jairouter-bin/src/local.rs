@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use jairouter_core::{Backend, ServiceType};
 
-use crate::config::{Balance, BalanceKind, Config, Instance, Service};
-use crate::discover::Found;
+use crate::config::{Balance, BalanceKind, Config, Instance, Models, Service};
+use crate::discover::{Found, Known};
 
 /// The model of the simulated engine.
 pub const SIMULATED: &str = "simulated";
@@ -16,23 +16,28 @@ pub const SIMULATED: &str = "simulated";
 /// # Errors
 ///
 /// If an engine's address is none, as text.
-pub fn config(found: &[Found]) -> Result<Config, String> {
-    let mut config = Config::default();
+pub fn config(found: &[Found]) -> Result<(Config, Known), String> {
+    let (mut config, mut known) = (Config::default(), Known::new());
     for service_type in [ServiceType::Chat, ServiceType::Embedding] {
         let balance = Balance::new(BalanceKind::LeastConnections);
         let mut service = Service::new(service_type, balance);
         for Found { adapter, base_url, models, .. } in found {
-            for model in models {
-                service.instances.push(Instance::new(model, backend(adapter)?, base_url)?);
+            let asked = Models::Asked(Vec::new());
+            let mut instance = Instance::new(asked, backend(adapter)?, base_url)?;
+            if service_type != ServiceType::Chat {
+                instance.id = format!("{service_type}/{}", instance.id);
             }
+            known.insert(instance.id.clone(), models.clone());
+            service.instances.push(instance);
         }
         if found.is_empty() {
             let url = format!("simulated://{SIMULATED}");
-            service.instances.push(Instance::new(SIMULATED, backend(SIMULATED)?, &url)?);
+            let one = Models::one(SIMULATED);
+            service.instances.push(Instance::new(one, backend(SIMULATED)?, &url)?);
         }
         config.services.push(service);
     }
-    Ok(config)
+    Ok((config, known))
 }
 
 fn backend(adapter: &str) -> Result<Arc<dyn Backend>, String> {
@@ -42,7 +47,7 @@ fn backend(adapter: &str) -> Result<Arc<dyn Backend>, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::stack;
+    use crate::live::Live;
 
     #[test]
     fn what_was_found_is_served_and_otherwise_the_simulated_engine() {
@@ -53,8 +58,8 @@ mod tests {
             models: vec!["a".into(), "b".into()],
         };
         let served = |found: &[Found]| {
-            let (router, _) = stack::router(&config(found).unwrap()).unwrap();
-            let mut models: Vec<_> = router.models().map(|(_, model)| model.to_owned()).collect();
+            let (config, known) = config(found).unwrap();
+            let mut models: Vec<_> = Live::new(config, known).unwrap().models();
             models.sort();
             models
         };

@@ -1,24 +1,24 @@
 //! From a configuration to the stack that answers: nothing here decides anything about a request.
 
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
-use jairouter_adapters::simulated::Engine;
 use jairouter_core::balance::{
-    ConsistentHash, Instance, InstanceState, IpHash, LeastConnections, LoadBalanceLayer,
-    PowerOfTwoChoices, Random, RetryBudget, RoundRobin, Strategy,
+    ConsistentHash, Instance, IpHash, LeastConnections, LoadBalanceLayer, PowerOfTwoChoices,
+    Random, RetryBudget, RoundRobin, Strategy,
 };
-use jairouter_core::client::HttpClient;
 use jairouter_core::observe::{Exchange, ObserveLayer, Observed};
-use jairouter_core::router::{Group, Member};
+use jairouter_core::router::{Builder, Group, Member};
 use jairouter_core::usage::{StreamUsage, StreamUsageLayer};
 use jairouter_core::{Backend, Gateway, Router, Upstream};
 use tower::Layer;
 
-use crate::config::{self, BalanceKind, Config};
+use crate::config::{self, BalanceKind, Config, ModelName, Models};
+use crate::discover::Known;
 use crate::govern;
+use crate::kept::Keeper;
 use crate::log;
-use crate::transport::Transport;
-use crate::watch::Watch;
+use crate::transport::{Siblings, Transport};
 
 /// Any framework, over any transport.
 pub type AnyRouter = Router<Arc<dyn Backend>, Transport>;
@@ -26,60 +26,78 @@ pub type AnyRouter = Router<Arc<dyn Backend>, Transport>;
 /// One instance of that router.
 type AnyMember = Member<Arc<dyn Backend>, Transport>;
 
+type AnyBuilder = Builder<Arc<dyn Backend>, Transport>;
+
 /// What answers on one core.
 pub type App = Gateway<Observed<fn(&Exchange), StreamUsage<AnyRouter>>>;
 
 /// Retries that are always allowed at a time, however little is in flight.
 const RETRY_FLOOR: u32 = 2;
 
-/// The router of this configuration, and what looks after the health of its instances.
+/// The router of this configuration, with the models that are known of instances that are asked for
+/// theirs, over the handles of the one before. It is to be [built](Builder::build), or to
+/// [succeed](Builder::succeed) that one.
 ///
 /// # Errors
 ///
 /// If an instance cannot be made, as text. A configuration that was loaded has no such instance.
-pub fn router(config: &Config) -> Result<(AnyRouter, Vec<Watch>), String> {
+pub(crate) fn router(
+    config: &Config,
+    known: &Known,
+    keeper: &mut Keeper<'_>,
+) -> Result<AnyBuilder, String> {
     let mut builder = Router::builder();
-    let mut watches = Vec::new();
     let clients = govern::clients(config);
     for service in &config.services {
-        let of_models = govern::of_models(service);
-        let mut limits = govern::of_service(service, clients);
+        let names: Vec<_> =
+            service.instances.iter().map(|instance| names(instance, known)).collect();
+        let of_models = govern::of_models(service, names.iter().flatten(), keeper);
+        let mut limits = govern::of_service(service, clients, keeper);
         limits.extend(of_models.iter().cloned());
         let mut group = group(service)
-            .fallback(govern::fallback(service.fallback.as_ref(), of_models)?)
-            .waiting_room(govern::waiting_room(service.queue));
+            .fallback(govern::fallback(service, of_models, keeper)?)
+            .waiting_room(govern::waiting_room(service.queue))
+            .incomplete(service.instances.iter().any(|one| is_unknown(one, known)));
         if !limits.is_empty() {
             group = group.limit(limits);
         }
-        for settings in &service.instances {
-            let (member, watch) = member(settings, clients)?;
-            group = group.instance(settings.name.as_str(), member);
-            watches.extend(watch);
+        for (settings, names) in service.instances.iter().zip(names) {
+            let is_known = known.contains_key(&settings.id);
+            for (name, member) in members(settings, names, clients, is_known, keeper)? {
+                group = group.instance(name, member);
+            }
         }
         builder = builder.service(service.service_type, group);
     }
-    Ok((builder.build(), watches))
+    Ok(builder)
 }
 
-/// The gateway of this router, with the limits of this configuration.
-pub fn gateway(router: AnyRouter, config: &Config) -> App {
+/// What is the same before every router of a configuration.
+pub(crate) struct Front {
+    gateway: Gateway<()>,
+    counts_tokens: bool,
+}
+
+impl Front {
+    pub(crate) fn new(config: &Config) -> Self {
+        let gateway = Gateway::new(())
+            .with_max_body(config.server.max_request_body)
+            .with_max_body_memory(config.server.max_body_memory)
+            .with_body_timeout(config.server.body_timeout);
+        Self { gateway, counts_tokens: govern::counts_tokens(config) }
+    }
+}
+
+/// The gateway of this router, over the connections of one core.
+pub(crate) fn app(front: &Front, router: &AnyRouter, siblings: &mut Siblings) -> App {
     let mut models: Vec<Box<str>> = router.models().map(|(_, model)| model.into()).collect();
     models.sort_unstable();
-    let counted = StreamUsageLayer::new(govern::counts_tokens(config)).layer(router);
+    siblings.renew();
+    let router = router.map_clients(|transport| siblings.of(transport));
+    siblings.close_unused();
+    let counted = StreamUsageLayer::new(front.counts_tokens).layer(router);
     let observed = ObserveLayer::new(log::access as fn(&Exchange)).layer(counted);
-    Gateway::new(observed)
-        .with_models(models)
-        .with_max_body(config.server.max_request_body)
-        .with_max_body_memory(config.server.max_body_memory)
-        .with_body_timeout(config.server.body_timeout)
-}
-
-/// The same gateway over connections that belong to another core.
-pub fn sibling(app: &App) -> App {
-    app.map(|observed| {
-        let counted = observed.get_ref().map(|router| router.map_clients(Transport::sibling));
-        ObserveLayer::new(log::access as fn(&Exchange)).layer(counted)
-    })
+    front.gateway.map(|()| observed).with_models(models)
 }
 
 fn group(service: &config::Service) -> Group<Arc<dyn Backend>, Transport> {
@@ -108,48 +126,64 @@ fn balanced<P: Strategy + Clone>(strategy: P, service: &config::Service) -> Load
         .tell_attempts(service.tell.attempts)
 }
 
-fn member(
+/// An instance, once for each model it serves, and what callers call that.
+fn members(
     settings: &config::Instance,
+    names: Vec<ModelName>,
     clients: usize,
-) -> Result<(AnyMember, Option<Watch>), String> {
-    let backend = Arc::clone(&settings.backend);
-    let transport = if settings.target.scheme() == "simulated" {
-        let engine = settings.base_url.parse::<Engine>().map_err(|error| error.to_string())?;
-        Transport::Simulated(engine)
-    } else {
-        let client = HttpClient::builder().connect_timeout(settings.connect_timeout);
-        Transport::Http(client.build(settings.target.authority()))
+    is_known: bool,
+    keeper: &mut Keeper<'_>,
+) -> Result<Vec<(Box<str>, AnyMember)>, String> {
+    let transport = keeper.transport(settings)?;
+    let attended = keeper.instance(settings, &transport, is_known)?;
+    let limits = govern::of_instance(settings, clients, keeper);
+    let member = |ModelName { name, own }| {
+        let backend = Arc::clone(&settings.backend);
+        let mut upstream = Upstream::new(backend, settings.target.clone(), transport.clone())
+            .with_timeouts(settings.timeouts)
+            .with_asked_name(settings.asked_name)
+            .with_headers(settings.headers.clone());
+        if let Some((endpoint, path)) = &settings.path {
+            upstream = upstream.with_path(*endpoint, path.clone());
+        }
+        if let Some(own) = own {
+            upstream = upstream.with_model(own);
+        }
+        if settings.forward_authorization {
+            upstream = upstream.with_forwarded([http::header::AUTHORIZATION]);
+        }
+        let state = Arc::clone(&attended.state);
+        let mut member = Member::new(Instance::with_state(state, upstream));
+        if let Some(breaker) = &attended.breaker {
+            member = member.breaker(Arc::clone(breaker));
+        }
+        if !limits.is_empty() {
+            member = member.limit(limits.clone());
+        }
+        (name, member)
     };
-    let breaker = govern::breaker(settings);
-    let watch = Watch::new(settings, &*backend, &transport, breaker.clone())?;
-    let mut upstream = Upstream::new(backend, settings.target.clone(), transport)
-        .with_timeouts(settings.timeouts)
-        .with_asked_name(settings.asked_name)
-        .with_headers(settings.headers.clone());
-    if let Some((endpoint, path)) = &settings.path {
-        upstream = upstream.with_path(*endpoint, path.clone());
+    Ok(names.into_iter().map(member).collect())
+}
+
+/// What callers call the models of an instance, as far as that is known.
+pub(crate) fn names(instance: &config::Instance, known: &Known) -> Vec<ModelName> {
+    let aliases = match &instance.models {
+        Models::Given(names) => return names.clone(),
+        Models::Asked(aliases) => aliases,
+    };
+    let Some(listed) = known.get(&instance.id) else { return Vec::new() };
+    let has: HashSet<&str> = listed.iter().map(|name| &**name).collect();
+    let others =
+        aliases.iter().filter(|alias| alias.own.as_deref().is_some_and(|own| has.contains(own)));
+    let mut names: BTreeMap<Box<str>, ModelName> = BTreeMap::new();
+    let plain = listed.iter().map(|name| ModelName { name: name.clone(), own: None });
+    for model in plain.chain(others.cloned()) {
+        names.insert(model.name.clone(), model);
     }
-    if let Some(model) = &settings.model {
-        upstream = upstream.with_model(model.as_str());
-    }
-    if settings.forward_authorization {
-        upstream = upstream.with_forwarded([http::header::AUTHORIZATION]);
-    }
-    let mut state = InstanceState::new(settings.id.as_str()).with_weight(settings.weight);
-    if let Some(max) = settings.max_concurrency {
-        state = state.with_max_concurrency(max);
-    }
-    if let Some(watch) = &watch {
-        state = state.with_health(watch.health());
-    }
-    state.set_up(settings.active);
-    let mut member = Member::new(Instance::with_state(Arc::new(state), upstream));
-    if let Some(breaker) = breaker {
-        member = member.breaker(breaker);
-    }
-    let limits = govern::of_instance(settings, clients);
-    if !limits.is_empty() {
-        member = member.limit(limits);
-    }
-    Ok((member, watch))
+    names.into_values().collect()
+}
+
+/// Whether it has not said yet which models it has.
+fn is_unknown(instance: &config::Instance, known: &Known) -> bool {
+    instance.is_asked() && !known.contains_key(&instance.id)
 }

@@ -1,7 +1,10 @@
 //! What carries requests to an instance: sockets, or the simulated engine in this process.
 
+use std::collections::HashMap;
 use std::fmt;
+use std::mem;
 use std::pin::Pin;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll};
 
 use http::{Request, Response};
@@ -12,31 +15,83 @@ use jairouter_core::{Body, Error};
 use pin_project_lite::pin_project;
 use tower::Service;
 
+use crate::config;
+
 /// The client of one instance.
 #[derive(Clone)]
-pub enum Transport {
+pub struct Transport {
+    kind: Kind,
+    /// That of its siblings, and of nobody else.
+    number: u64,
+}
+
+#[derive(Clone)]
+enum Kind {
     /// Connections to its origin.
     Http(HttpClient),
     /// An engine of our own.
     Simulated(Engine),
 }
 
+/// The connections of one core, which outlive the stacks that use them.
+#[derive(Debug, Default)]
+pub(crate) struct Siblings {
+    used: HashMap<u64, Transport>,
+    unused: HashMap<u64, Transport>,
+}
+
+impl Siblings {
+    /// Those of this core to the instance of this client.
+    pub(crate) fn of(&mut self, transport: &Transport) -> Transport {
+        let Self { used, unused } = self;
+        let new = || unused.remove(&transport.number).unwrap_or_else(|| transport.sibling());
+        used.entry(transport.number).or_insert_with(new).clone()
+    }
+
+    /// Those that a stack goes on with are asked for from here on.
+    pub(crate) fn renew(&mut self) {
+        self.unused = mem::take(&mut self.used);
+    }
+
+    /// The others are closed, as soon as their requests are over.
+    pub(crate) fn close_unused(&mut self) {
+        self.unused.clear();
+    }
+}
+
 impl Transport {
+    /// A client of this instance.
+    ///
+    /// # Errors
+    ///
+    /// If its URL is none, as text. A configuration that was loaded has no such URL.
+    pub(crate) fn to(instance: &config::Instance) -> Result<Self, String> {
+        static NUMBERS: AtomicU64 = AtomicU64::new(0);
+        let kind = if instance.target.scheme() == "simulated" {
+            Kind::Simulated(instance.base_url.parse::<Engine>().map_err(|error| error.to_string())?)
+        } else {
+            let client = HttpClient::builder().connect_timeout(instance.connect_timeout);
+            Kind::Http(client.build(instance.target.authority()))
+        };
+        Ok(Self { kind, number: NUMBERS.fetch_add(1, Ordering::Relaxed) })
+    }
+
     /// A client of the same instance whose connections belong to another core.
     #[must_use]
     pub fn sibling(&self) -> Self {
-        match self {
-            Self::Http(client) => Self::Http(client.sibling()),
-            Self::Simulated(engine) => Self::Simulated(engine.clone()),
-        }
+        let kind = match &self.kind {
+            Kind::Http(client) => Kind::Http(client.sibling()),
+            Kind::Simulated(engine) => Kind::Simulated(engine.clone()),
+        };
+        Self { kind, number: self.number }
     }
 }
 
 impl fmt::Debug for Transport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Http(_) => "Http",
-            Self::Simulated(_) => "Simulated",
+        f.write_str(match self.kind {
+            Kind::Http(_) => "Http",
+            Kind::Simulated(_) => "Simulated",
         })
     }
 }
@@ -50,16 +105,16 @@ impl Service<Request<Payload>> for Transport {
     type Future = ResponseFuture;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
-        match self {
-            Self::Http(client) => client.poll_ready(cx),
-            Self::Simulated(engine) => engine.poll_ready(cx),
+        match &mut self.kind {
+            Kind::Http(client) => client.poll_ready(cx),
+            Kind::Simulated(engine) => engine.poll_ready(cx),
         }
     }
 
     fn call(&mut self, request: Request<Payload>) -> ResponseFuture {
-        match self {
-            Self::Http(client) => ResponseFuture::Http { future: client.call(request) },
-            Self::Simulated(engine) => ResponseFuture::Simulated { future: engine.call(request) },
+        match &mut self.kind {
+            Kind::Http(client) => ResponseFuture::Http { future: client.call(request) },
+            Kind::Simulated(engine) => ResponseFuture::Simulated { future: engine.call(request) },
         }
     }
 }

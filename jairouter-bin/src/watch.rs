@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use jairouter_core::Backend;
 use jairouter_core::circuit_breaker::Breaker;
 use jairouter_core::health::{Change, Health, Prober, Settings, Status};
+use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use crate::config;
@@ -16,19 +16,20 @@ pub struct Watch {
     health: Arc<Health>,
     prober: Prober<Transport>,
     breaker: Option<Arc<Breaker>>,
+    recovered: Arc<Notify>,
 }
 
 impl Watch {
-    /// Of this instance, if it is to be probed.
+    /// Of this instance, if it is to be probed. When it is back, `recovered` is notified.
     ///
     /// # Errors
     ///
     /// If its path is none, as text. A configuration that was loaded has no such path.
     pub(crate) fn new(
         instance: &config::Instance,
-        backend: &dyn Backend,
         transport: &Transport,
         breaker: Option<Arc<Breaker>>,
+        recovered: Arc<Notify>,
     ) -> Result<Option<Self>, String> {
         let check = &instance.health;
         if !check.enabled || !instance.active {
@@ -44,9 +45,10 @@ impl Watch {
         let health = Arc::new(Health::new());
         // Probes are sent by another thread than requests, over connections of its own.
         let client = transport.sibling();
+        let backend = &*instance.backend;
         let prober = Prober::new(backend, &instance.target, client, Arc::clone(&health), settings)
             .map_err(|error| error.to_string())?;
-        Ok(Some(Self { id: instance.id.clone(), health, prober, breaker }))
+        Ok(Some(Self { id: instance.id.clone(), health, prober, breaker, recovered }))
     }
 
     pub(crate) fn health(&self) -> Arc<Health> {
@@ -55,9 +57,14 @@ impl Watch {
 
     /// Probes for as long as it is polled.
     pub(crate) async fn run(self) {
-        let Self { id, prober, breaker, .. } = self;
-        let never = prober.run(|change| changed(&id, change, breaker.as_deref())).await;
-        match never {}
+        let Self { id, prober, breaker, recovered, .. } = self;
+        let never = prober.run(|change| {
+            changed(&id, change, breaker.as_deref());
+            if change.to == Status::Up {
+                recovered.notify_one();
+            }
+        });
+        match never.await {}
     }
 }
 

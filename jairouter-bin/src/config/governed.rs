@@ -155,6 +155,22 @@ pub enum Said {
     Raw(String, Bytes),
 }
 
+/// How an instance is asked for its models.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Discovery {
+    /// `interval`. Default 60 s.
+    pub interval: Duration,
+    /// `timeout`. Default 5 s.
+    pub timeout: Duration,
+}
+
+impl Default for Discovery {
+    fn default() -> Self {
+        Self { interval: Duration::from_secs(60), timeout: Duration::from_secs(5) }
+    }
+}
+
 /// How an instance is probed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]

@@ -7,15 +7,18 @@ use std::collections::{HashMap, HashSet};
 
 use percent_encoding::{CONTROLS, utf8_percent_encode};
 
-use super::types::{Instance, Service};
+use super::types::{Instance, Models, Service};
 
-/// The name and the place, in ASCII: it travels in a header.
-pub(super) fn plain(name: &str, authority: &str) -> String {
-    format!("{}@{authority}", utf8_percent_encode(name, CONTROLS))
+/// The name, if it has one, and the place, in ASCII: it travels in a header.
+pub(super) fn plain(models: &Models, authority: &str) -> String {
+    match models.given() {
+        [one] => format!("{}@{authority}", utf8_percent_encode(&one.name, CONTROLS)),
+        _ => authority.to_owned(),
+    }
 }
 
 /// What makes two instances of a service the same.
-pub(super) fn identity(instance: &Instance) -> (String, String, Option<String>) {
+pub(super) fn identity(instance: &Instance) -> (Vec<Box<str>>, String, Option<String>) {
     let place = match instance.target.scheme() {
         "http" => {
             let host = instance.target.authority().as_str();
@@ -23,7 +26,8 @@ pub(super) fn identity(instance: &Instance) -> (String, String, Option<String>) 
         }
         _ => instance.base_url.clone(),
     };
-    (instance.name.clone(), place, instance.path.as_ref().map(|(_, path)| path.clone()))
+    let names = instance.models.given().iter().map(|model| model.name.clone()).collect();
+    (names, place, instance.path.as_ref().map(|(_, path)| path.clone()))
 }
 
 /// Calls every instance something.
@@ -34,7 +38,7 @@ pub(super) fn complete(services: &mut [Service]) {
     for service in services {
         let kind = service.service_type;
         for instance in service.instances.iter_mut().filter(|instance| instance.id.is_empty()) {
-            let plain = plain(&instance.name, instance.target.authority().as_str());
+            let plain = plain(&instance.models, instance.target.authority().as_str());
             let path = instance.path.as_ref().map_or("", |(_, path)| path);
             let long = format!("{kind}/{plain}{path}");
             let candidates = [plain.clone(), format!("{kind}/{plain}"), long];
@@ -68,7 +72,8 @@ mod tests {
     fn service(kind: ServiceType, instances: &[(&str, &str, &str)]) -> Service {
         let mut service = Service::new(kind, Balance::new(BalanceKind::Random));
         for (name, url, id) in instances {
-            let mut instance = Instance::new(name, Adapter::default().backend, url).unwrap();
+            let mut instance =
+                Instance::new(Models::one(name), Adapter::default().backend, url).unwrap();
             instance.id = (*id).to_owned();
             service.instances.push(instance);
         }

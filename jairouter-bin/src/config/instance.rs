@@ -1,7 +1,7 @@
 //! `instances`.
 
 use std::borrow::Cow;
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::num::NonZeroU16;
 
 use http::{HeaderMap, HeaderName, HeaderValue};
@@ -11,11 +11,12 @@ use jairouter_core::{Backend, Endpoint, Route, ServiceType};
 
 use super::adapters::Adapter;
 use super::identity::identity;
+use super::map::Map;
 use super::model::Level;
 use super::reader::Field;
 use super::sections::path;
 use super::server::set;
-use super::types::Instance;
+use super::types::{Instance, ModelName, Models};
 use super::value::{flag, whole};
 
 /// The most headers an instance may be sent beside the caller's.
@@ -33,7 +34,7 @@ pub(super) fn instances(field: &Field<'_>, service: ServiceType, level: &Level) 
         let Some(instance) = instance(&field, service, level) else { continue };
         if instance.id.is_empty() {
             if !identities.insert(identity(&instance)) {
-                let message = "this instance is given twice: same name, base-url and path; \
+                let message = "this instance is given twice: same models, base-url and path; \
                                give each an instance-id if both are meant";
                 field.error(message);
             }
@@ -49,22 +50,16 @@ fn instance(field: &Field<'_>, service: ServiceType, level: &Level) -> Option<In
     let mut map = field.map()?;
     let mut level = level.clone();
     level.read_narrow(&mut map);
-    let mut required = |key: &'static str| {
-        let field = map.take(key);
-        if field.is_none() {
-            map.error(format!("this instance has no '{key}'"));
-        }
-        field
-    };
-    let name = required("name").and_then(|field| field.parse(model_name));
-    let base_url = required("base-url");
+    let models = models(&mut map);
+    let base_url = map.take("base-url");
+    if base_url.is_none() {
+        map.error("this instance has no 'base-url'");
+    }
     let target = base_url.as_ref().and_then(|field| field.parse(target));
     let mut path_of = None;
     set(&mut map, "path", &mut path_of, |text| {
         path(text).map(|path| Some((endpoint(service, &path), path)))
     });
-    let mut model = None;
-    set(&mut map, "model", &mut model, |text| model_name(text).map(Some));
     let mut weight = NonZeroU16::MIN;
     set(&mut map, "weight", &mut weight, |text| {
         let weight = whole(text, 1, u16::MAX.into())?;
@@ -90,14 +85,14 @@ fn instance(field: &Field<'_>, service: ServiceType, level: &Level) -> Option<In
         Some(options) => level.adapter.with_options(&options),
         None => level.adapter,
     };
-    let Adapter { mut backend, models, .. } = adapter;
+    let Adapter { mut backend, models: aliases, .. } = adapter;
     // An engine with a language of its own that is asked at a path of OpenAI's is to be asked in
     // OpenAI's words: several of the field speak both.
     let is_openai_path = path_of.as_ref().is_some_and(|(_, path)| path.starts_with("/v1/"));
     if is_openai_path && backend.name() == "ollama" {
         backend = Adapter::default().backend;
     }
-    let mut instance = Instance::new(&name?, backend, &target?.1).ok()?;
+    let mut instance = Instance::new(named(models?, &aliases), backend, &target?.1).ok()?;
     instance.id = id.unwrap_or_default();
     let (backend, adapter) = (&*instance.backend, instance.backend.name());
     let is_simulated = instance.target.scheme() == "simulated";
@@ -113,7 +108,6 @@ fn instance(field: &Field<'_>, service: ServiceType, level: &Level) -> Option<In
             "the framework of '{adapter}' offers nothing of the service '{service}'"
         ));
     }
-    let own = models.get(&instance.name).cloned();
     if let Some(key) = key {
         let (name, before) = backend.key_header();
         if let Ok(value) = secret(&format!("{before}{key}")) {
@@ -121,7 +115,6 @@ fn instance(field: &Field<'_>, service: ServiceType, level: &Level) -> Option<In
         }
     }
     instance.path = path_of;
-    instance.model = model.or(own);
     instance.asked_name = level.asked_name;
     instance.weight = weight;
     instance.active = active.unwrap_or(true);
@@ -135,7 +128,79 @@ fn instance(field: &Field<'_>, service: ServiceType, level: &Level) -> Option<In
     instance.breaker = level.breaker;
     instance.health = level.health;
     instance.health.headers.clone_from(&instance.headers);
+    instance.discovery = level.discovery;
     Some(instance)
+}
+
+/// `name` and `model`, or `models`, or else whatever the instance says. Nothing if they are wrong.
+fn models(map: &mut Map<'_>) -> Option<Models> {
+    let (one, model, many) = (map.take("name"), map.take("model"), map.take("models"));
+    let nothing = "this says nothing; leave it out, and the instance is asked for its models";
+    if ["name", "models"].into_iter().any(|key| map.refuse_blank(key, nothing)) {
+        return None;
+    }
+    let own = |field: &Field<'_>| field.parse(model_name).map(String::into_boxed_str);
+    match (one, model, many) {
+        (Some(_), _, Some(many)) => {
+            many.error_at_key("an instance has a 'name' or 'models', not both");
+            None
+        }
+        (None, Some(model), _) => {
+            model.error_at_key("this goes with a 'name': it is what the instance calls that model");
+            None
+        }
+        (Some(name), model, None) => {
+            let (name, model) = (own(&name), model.map(|model| own(&model)));
+            let own = model.map_or(Some(None), |model| model.map(Some));
+            Some(Models::Given(vec![ModelName { name: name?, own: own? }]))
+        }
+        (None, None, Some(many)) => several(&many).map(Models::Given),
+        (None, None, None) => Some(Models::Asked(Vec::new())),
+    }
+}
+
+/// A list of names, or what the instance calls each of them.
+fn several(field: &Field<'_>) -> Option<Vec<ModelName>> {
+    let text = |field: &Field<'_>| field.parse(model_name).map(String::into_boxed_str);
+    let mut names: Vec<ModelName> = Vec::new();
+    if field.is_list() {
+        for field in field.list()? {
+            let name = text(&field)?;
+            if names.iter().any(|other| other.name == name) {
+                field.error(format!("'{name}' is given twice"));
+                return None;
+            }
+            names.push(ModelName { name, own: None });
+        }
+    } else {
+        for (name, field) in field.named()? {
+            let name = model_name(name).map_err(|message| field.error_at_key(message)).ok()?;
+            names.push(ModelName { name: name.into(), own: Some(text(&field)?) });
+        }
+    }
+    if names.is_empty() {
+        field.error("there is no model here; leave it out, and the instance is asked for its own");
+        return None;
+    }
+    Some(names)
+}
+
+/// What an instance serves, with the names its adapter has for some models.
+fn named(models: Models, aliases: &BTreeMap<String, String>) -> Models {
+    match models {
+        Models::Given(mut names) => {
+            for model in names.iter_mut().filter(|model| model.own.is_none()) {
+                model.own = aliases.get(&*model.name).map(|own| own.as_str().into());
+            }
+            Models::Given(names)
+        }
+        Models::Asked(_) => {
+            let aliases = aliases.iter().map(|(name, own)| (name.as_str(), own.as_str()));
+            let alias =
+                |(name, own): (&str, &str)| ModelName { name: name.into(), own: Some(own.into()) };
+            Models::Asked(aliases.map(alias).collect())
+        }
+    }
 }
 
 /// What the framework answers of this service, and where.
@@ -189,6 +254,11 @@ fn target(text: &str) -> Result<(Target, String), String> {
         other => return Err(format!("'{other}' is not a scheme for instances: use http")),
     }
     Ok((target, text.to_owned()))
+}
+
+/// Whether it can be a model's name.
+pub(crate) fn is_model_name(text: &str) -> bool {
+    model_name(text).is_ok()
 }
 
 /// What the gateway takes as a model's name from callers, too.

@@ -58,6 +58,16 @@ impl<'a> Map<'a> {
         (!entry.value.is_null()).then_some(field)
     }
 
+    /// Reports this key if it is there and says nothing, where that could be taken for something.
+    pub(super) fn refuse_blank(&self, key: &str, message: &str) -> bool {
+        let name = fold(key);
+        let blank = self.entries.iter().find(|entry| entry.name == name && entry.value.is_null());
+        blank.inspect(|entry| {
+            self.reader.error(entry.key, &join(&self.path, entry.written), message);
+        });
+        blank.is_some()
+    }
+
     /// Says what the map as a whole lacks.
     pub(super) fn error(&self, message: impl Into<String>) {
         self.reader.error(self.key, &self.path, message);

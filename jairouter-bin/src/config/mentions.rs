@@ -14,8 +14,9 @@ pub(super) struct Mention<'a> {
 }
 
 /// Reports those that are none of these models, which are all that `whose` instances serve, and one
-/// that could only stand in for itself.
-pub(super) fn check(mentions: &[Mention<'_>], whose: &str, models: &HashSet<&str>) {
+/// that could only stand in for itself; nothing if it is not known which those are.
+pub(super) fn check(mentions: &[Mention<'_>], whose: &str, models: Option<&HashSet<&str>>) {
+    let Some(models) = models else { return };
     let known = |name: &str| match models.contains(name) {
         true => Ok(()),
         false => Err(format!("no instance of {whose} has the name '{name}'")),

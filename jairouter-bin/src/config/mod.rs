@@ -38,13 +38,14 @@ use std::io::{self, Read};
 use std::path::Path;
 
 pub use governed::{
-    Cache, Canned, CircuitBreaker, Concurrency, Fallback, HealthCheck, LimitAlgorithm, Queue,
-    RateLimit, Said, Scope,
+    Cache, Canned, CircuitBreaker, Concurrency, Discovery, Fallback, HealthCheck, LimitAlgorithm,
+    Queue, RateLimit, Said, Scope,
 };
+pub(crate) use instance::is_model_name;
 pub(crate) use sections::answer;
 pub use types::{
-    Balance, BalanceKind, Config, Inactive, Instance, Log, LogFormat, Management, Retry, Server,
-    Service, Tell,
+    Balance, BalanceKind, Config, Inactive, Instance, Log, LogFormat, Management, ModelName,
+    Models, Retry, Server, Service, Tell,
 };
 
 use reader::Reader;

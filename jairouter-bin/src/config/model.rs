@@ -8,7 +8,7 @@ use jairouter_core::upstream::Timeouts;
 
 use super::adapters::{self, Adapter, Adapters};
 use super::governed::{
-    CircuitBreaker, Concurrency, Fallback, HealthCheck, Queue, RateLimit, Scope,
+    CircuitBreaker, Concurrency, Discovery, Fallback, HealthCheck, Queue, RateLimit, Scope,
 };
 use super::identity;
 use super::instance::instances;
@@ -29,6 +29,7 @@ pub(super) struct Level {
     pub(super) max_concurrency: Option<u32>,
     pub(super) breaker: CircuitBreaker,
     pub(super) health: HealthCheck,
+    pub(super) discovery: Discovery,
     /// This level's own: each one acts.
     pub(super) rate_limit: Option<RateLimit>,
     /// Those of the levels above that every instance has for itself.
@@ -53,6 +54,7 @@ impl Default for Level {
             max_concurrency: None,
             breaker: CircuitBreaker::default(),
             health: HealthCheck::default(),
+            discovery: Discovery::default(),
             rate_limit: None,
             of_each_instance: Vec::new(),
             concurrency: Concurrency::default(),
@@ -88,6 +90,9 @@ impl Level {
         }
         if let Some(field) = map.take("health-check") {
             sections::health_check(&field, &mut self.health);
+        }
+        if let Some(field) = map.take("discovery") {
+            sections::discovery(&field, &mut self.discovery);
         }
     }
 
@@ -248,7 +253,8 @@ fn read_services(
             None => map.error("this service has no 'instances'"),
         }
         if given > 0 && service.instances.len() == given {
-            mentions::check(&mentions, "this service", &models(&service.instances));
+            let models = models(&service.instances);
+            mentions::check(&mentions, "this service", models.as_ref());
             if service.queue.places > global.queue.places && !service.has_limit() {
                 map.error(NOBODY_WAITS);
             }
@@ -260,7 +266,7 @@ fn read_services(
     }
     if complete {
         let instances = services.iter().flat_map(|service| &service.instances);
-        mentions::check(mentioned_by_all, "any service", &models(instances));
+        mentions::check(mentioned_by_all, "any service", models(instances).as_ref());
         if global.queue.places > 0 && !services.iter().any(Service::has_limit) {
             field.error_at_key(NOBODY_WAITS);
         }
@@ -270,8 +276,18 @@ fn read_services(
 }
 
 /// What callers call the models of these instances.
-fn models<'a>(instances: impl IntoIterator<Item = &'a Instance>) -> HashSet<&'a str> {
-    instances.into_iter().map(|instance| instance.name.as_str()).collect()
+///
+/// Of an instance that is asked for its own they are not known: then these are not all, and there is
+/// none to compare with.
+fn models<'a>(instances: impl IntoIterator<Item = &'a Instance>) -> Option<HashSet<&'a str>> {
+    let mut names = HashSet::new();
+    for instance in instances {
+        if instance.is_asked() {
+            return None;
+        }
+        names.extend(instance.models.given().iter().map(|model| &*model.name));
+    }
+    Some(names)
 }
 
 fn balance(field: &Field<'_>) -> Balance {

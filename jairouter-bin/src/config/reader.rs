@@ -138,6 +138,10 @@ impl<'a> Field<'a> {
         })
     }
 
+    pub(super) fn is_list(&self) -> bool {
+        matches!(self.node.value, Value::Sequence(_))
+    }
+
     /// A map of keys that are known here.
     pub(super) fn map(&self) -> Option<Map<'a>> {
         Map::of(self)

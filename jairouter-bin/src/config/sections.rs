@@ -1,11 +1,14 @@
 //! The sections that govern: limits, breakers, fallbacks, health.
 
+use std::time::Duration;
+
 use http::StatusCode;
 use jairouter_core::ServiceType;
 use jairouter_core::fallback::CannedAnswer;
 
 use super::governed::{
-    Cache, Canned, CircuitBreaker, Fallback, HealthCheck, LimitAlgorithm, RateLimit, Said, Scope,
+    Cache, Canned, CircuitBreaker, Discovery, Fallback, HealthCheck, LimitAlgorithm, RateLimit,
+    Said, Scope,
 };
 use super::map::Map;
 use super::mentions::Mention;
@@ -233,6 +236,16 @@ pub(super) fn health_check(field: &Field<'_>, check: &mut HealthCheck) {
     if check.enabled && check.timeout >= check.interval {
         map.error("'timeout' is not less than 'interval': one probe would run into the next");
     }
+    map.finish();
+}
+
+pub(super) fn discovery(field: &Field<'_>, discovery: &mut Discovery) {
+    let Some(mut map) = field.map() else { return };
+    set(&mut map, "interval", &mut discovery.interval, |text| match value::timeout(text)? {
+        interval if interval >= Duration::from_secs(1) => Ok(interval),
+        _ => Err(format!("'{text}' is less than a second")),
+    });
+    set(&mut map, "timeout", &mut discovery.timeout, value::timeout);
     map.finish();
 }
 

@@ -10,7 +10,9 @@ use jairouter_core::balance::{HashAlgorithm, RetryOn};
 use jairouter_core::upstream::{Target, Timeouts};
 use jairouter_core::{Backend, Endpoint, ServiceType};
 
-use super::governed::{CircuitBreaker, Concurrency, Fallback, HealthCheck, Queue, RateLimit};
+use super::governed::{
+    CircuitBreaker, Concurrency, Discovery, Fallback, HealthCheck, Queue, RateLimit,
+};
 use super::identity;
 
 /// A configuration, checked and resolved: every instance holds what counts for it.
@@ -269,8 +271,8 @@ impl Default for Retry {
 #[derive(Clone)]
 #[non_exhaustive]
 pub struct Instance {
-    /// The model that callers name.
-    pub name: String,
+    /// What it serves.
+    pub models: Models,
     /// What the instance is called in logs and to callers.
     pub id: String,
     /// How it is spoken to.
@@ -281,8 +283,6 @@ pub struct Instance {
     pub target: Target,
     /// Another path than the adapter's, of one endpoint.
     pub path: Option<(Endpoint, String)>,
-    /// The instance's own name for the model.
-    pub model: Option<String>,
     /// `response-model: asked`: whether answers call the model by the name callers use.
     pub asked_name: bool,
     /// Its share of requests.
@@ -305,24 +305,25 @@ pub struct Instance {
     pub breaker: CircuitBreaker,
     /// `health-check`.
     pub health: HealthCheck,
+    /// `discovery`, of an instance that is asked for its models.
+    pub discovery: Discovery,
 }
 
 impl Instance {
-    /// An instance with the defaults of everything else.
+    /// An instance of these models with the defaults of everything else.
     ///
     /// # Errors
     ///
     /// If the URL is none, as text.
-    pub fn new(name: &str, backend: Arc<dyn Backend>, base_url: &str) -> Result<Self, String> {
+    pub fn new(models: Models, backend: Arc<dyn Backend>, base_url: &str) -> Result<Self, String> {
         let target: Target = base_url.parse().map_err(|error| format!("{base_url}: {error}"))?;
         Ok(Self {
-            name: name.to_owned(),
-            id: identity::plain(name, target.authority().as_str()),
+            id: identity::plain(&models, target.authority().as_str()),
+            models,
             backend,
             base_url: base_url.to_owned(),
             target,
             path: None,
-            model: None,
             asked_name: false,
             weight: NonZeroU16::MIN,
             active: true,
@@ -334,15 +335,54 @@ impl Instance {
             rate_limits: Vec::new(),
             breaker: CircuitBreaker::default(),
             health: HealthCheck::default(),
+            discovery: Discovery::default(),
         })
     }
+
+    /// Whether it says itself which models it has.
+    pub fn is_asked(&self) -> bool {
+        self.active && matches!(self.models, Models::Asked(_))
+    }
+}
+
+/// Which models an instance serves.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Models {
+    /// `name` and `model`, or `models`: these.
+    Given(Vec<ModelName>),
+    /// Those it lists when it is asked, and these names for some of them.
+    Asked(Vec<ModelName>),
+}
+
+impl Models {
+    /// One, which the instance calls the same.
+    pub fn one(name: &str) -> Self {
+        Self::Given(vec![ModelName { name: name.into(), own: None }])
+    }
+
+    /// Those that are known without asking.
+    pub fn given(&self) -> &[ModelName] {
+        match self {
+            Self::Given(names) => names,
+            Self::Asked(_) => &[],
+        }
+    }
+}
+
+/// What a model is called.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ModelName {
+    /// By callers.
+    pub name: Box<str>,
+    /// By the instance, if otherwise.
+    pub own: Option<Box<str>>,
 }
 
 /// Never prints the headers' values.
 impl fmt::Debug for Instance {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Instance")
-            .field("name", &self.name)
+            .field("models", &self.models)
             .field("id", &self.id)
             .field("adapter", &self.backend.name())
             .field("target", &self.target)

@@ -14,8 +14,8 @@ use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
@@ -64,13 +64,24 @@ enum Phase {
 pub struct Status {
     draining: AtomicBool,
     connections: AtomicUsize,
-    instances: Vec<Arc<InstanceState>>,
+    instances: Mutex<Vec<Arc<InstanceState>>>,
 }
 
 impl Status {
     /// The status of a process that serves these instances.
     pub fn new(instances: Vec<Arc<InstanceState>>) -> Self {
-        Self { draining: AtomicBool::new(false), connections: AtomicUsize::new(0), instances }
+        let (draining, connections) = (AtomicBool::new(false), AtomicUsize::new(0));
+        Self { draining, connections, instances: Mutex::new(instances) }
+    }
+
+    /// It serves these from now on.
+    pub(crate) fn serve(&self, instances: Vec<Arc<InstanceState>>) {
+        *self.instances() = instances;
+    }
+
+    fn instances(&self) -> MutexGuard<'_, Vec<Arc<InstanceState>>> {
+        // Nobody leaves it half changed.
+        self.instances.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Whether requests should be sent here, or why not, as JSON.
@@ -78,7 +89,7 @@ impl Status {
         if self.draining.load(Ordering::Relaxed) {
             return Err(r#"{"status":"draining"}"#);
         }
-        if !self.instances.iter().any(|instance| instance.is_up()) {
+        if !self.instances().iter().any(|instance| instance.is_up()) {
             return Err(r#"{"status":"no instance is up"}"#);
         }
         Ok(())
@@ -98,7 +109,7 @@ pub fn run<S, B>(
     settings: Settings,
     status: &Arc<Status>,
     background: impl Future<Output = ()>,
-    service: impl Fn() -> S,
+    mut service: impl FnMut() -> S,
 ) -> io::Result<()>
 where
     S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible>,

@@ -107,7 +107,7 @@ model:
     assert!(a.headers["x-token"].is_sensitive() && a.headers.len() == 2);
     assert_eq!(a.health.headers, a.headers, "probes need it, too");
     assert!(b.headers.is_empty(), "a key that the environment leaves empty is none");
-    let own = |one: &Instance| one.model.clone();
+    let own = |one: &Instance| one.models.given()[0].own.as_deref().map(str::to_owned);
     assert_eq!(
         (own(a), own(b), own(c)),
         (Some("own-a".into()), Some("own-b".into()), Some("mine".into()))

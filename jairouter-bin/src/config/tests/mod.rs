@@ -1,5 +1,6 @@
 mod adapters;
 mod documented;
+mod models;
 
 use std::time::Duration;
 
@@ -44,7 +45,8 @@ fn the_article_s_file_loads_unchanged_and_all_of_it_acts() {
     let chat = &config.services[0];
     assert_eq!(chat.balance.kind, BalanceKind::LeastConnections);
     let instance = &chat.instances[0];
-    assert_eq!((&*instance.name, instance.backend.name()), ("qwen3:1.7B", "gpustack"));
+    assert_eq!(instance.models, Models::one("qwen3:1.7B"));
+    assert_eq!(instance.backend.name(), "gpustack");
     assert_eq!(instance.target.to_string(), "http://172.16.30.6:9090");
     assert_eq!(instance.path.as_ref().unwrap().1, "/v1/chat/completions");
     let numbers = |limit: &RateLimit| (limit.capacity, limit.rate, limit.scope, limit.per_client);
@@ -112,7 +114,13 @@ fn each_mistake_is_named_with_its_line() {
         ("          instanceId: a\n          instance-id: b\n", "", "8:", "twice"),
         ("        - name: m\n          base-url: http://h:1\n", "", "7:", "given twice"),
         ("        - name: x\n", "", "7:", "no 'base-url'"),
-        ("        - base-url: http://h:1\n", "", "7:", "no 'name'"),
+        ("        - { base-url: 'http://h:1', name: }\n", "", "7:", "says nothing"),
+        ("        - { base-url: 'http://h:1', models: [] }\n", "", "7:", "no model here"),
+        ("        - { base-url: 'http://h:1', models: [a, b, a] }\n", "", "7:", "given twice"),
+        ("        - { base-url: 'http://h:1', models: { a: '' } }\n", "", "7:", "empty"),
+        ("        - { base-url: 'http://h:1', model: a }\n", "", "7:", "goes with a 'name'"),
+        ("          models: [a]\n", "", "7:", "not both"),
+        ("          discovery: { interval: 500ms }\n", "", "7:", "a second"),
         ("        - { name: x, base-url: h:1 }\n", "", "7:", "scheme"),
         ("        - { name: x, base-url: 'ftp://h' }\n", "", "7:", "'ftp'"),
         ("        - { name: x, base-url: 'https://h' }\n", "", "7:", "TLS"),

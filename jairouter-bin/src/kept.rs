@@ -1,0 +1,227 @@
+//! What outlives a stack: the handles that the next one is built over.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::future::{AbortHandle, Abortable, BoxFuture};
+use jairouter_core::balance::InstanceState;
+use jairouter_core::circuit_breaker::Breaker;
+use jairouter_core::fallback::Cache;
+use jairouter_core::rate_limit::Limiter;
+use jairouter_core::{Backend, ServiceType};
+use tokio::sync::{Notify, mpsc};
+
+use crate::config::{self, CircuitBreaker, Discovery, HealthCheck, RateLimit};
+use crate::discover::{Listed, Lister};
+use crate::govern;
+use crate::transport::Transport;
+use crate::watch::Watch;
+
+/// Something that goes on beside the requests, for as long as its instance is served.
+pub(crate) type Task = Abortable<BoxFuture<'static, ()>>;
+
+/// The handles of a stack, by what they are of.
+#[derive(Default)]
+pub(crate) struct Kept {
+    limits: HashMap<LimitName, Vec<KeptLimit>>,
+    caches: HashMap<ServiceType, (config::Cache, Cache)>,
+    transports: HashMap<(String, Duration), Transport>,
+    instances: HashMap<String, Arc<Attended>>,
+}
+
+/// Where a limit is, and what people call it. Several may be called the same, in their order.
+type LimitName = (String, String);
+
+type KeptLimit = (LimitSpec, Arc<dyn Limiter>);
+
+/// What a limit is made of. One that is made of the same goes on.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum LimitSpec {
+    Requests(RateLimit),
+    Tokens(u64),
+    Concurrency(u32),
+}
+
+/// An instance that is looked after: its handles, and what goes on beside its requests until nobody
+/// serves it any more.
+pub(crate) struct Attended {
+    spec: InstanceSpec,
+    pub(crate) state: Arc<InstanceState>,
+    pub(crate) breaker: Option<Arc<Breaker>>,
+    tasks: Vec<AbortHandle>,
+}
+
+/// What the handles of an instance depend on. Of one of which this is the same they go on.
+#[derive(PartialEq)]
+struct InstanceSpec {
+    place: (String, Duration),
+    adapter: Vec<String>,
+    weight: u16,
+    max_concurrency: Option<u32>,
+    active: bool,
+    breaker: CircuitBreaker,
+    /// With the headers of the instance.
+    health: HealthCheck,
+    asked: Option<Discovery>,
+}
+
+/// Collects the handles of a new stack: those of the old one that it goes on with, and new ones.
+pub(crate) struct Keeper<'a> {
+    old: &'a Kept,
+    new: Kept,
+    tasks: Vec<Task>,
+    lists: mpsc::Sender<Listed>,
+}
+
+// === impl Keeper ===
+
+impl<'a> Keeper<'a> {
+    /// Instances that are asked for their models answer into this channel.
+    pub(crate) fn new(old: &'a Kept, lists: mpsc::Sender<Listed>) -> Self {
+        Self { old, new: Kept::default(), tasks: Vec::new(), lists }
+    }
+
+    /// All of them, and what is to be done beside the requests.
+    pub(crate) fn done(self) -> (Kept, Vec<Task>) {
+        (self.new, self.tasks)
+    }
+
+    /// The limit that is called this at this place.
+    pub(crate) fn limit<L: Limiter + 'static>(
+        &mut self,
+        place: &str,
+        what: String,
+        spec: LimitSpec,
+        make: impl FnOnce(String) -> L,
+    ) -> Arc<dyn Limiter> {
+        let name = (place.to_owned(), what);
+        let ours = self.new.limits.get(&name).map_or(0, Vec::len);
+        let old = self.old.limits.get(&name).and_then(|limits| limits.get(ours));
+        let limit = match old {
+            Some((before, limit)) if *before == spec => Arc::clone(limit),
+            _ => Arc::new(make(name.1.clone())),
+        };
+        self.new.limits.entry(name).or_default().push((spec, Arc::clone(&limit)));
+        limit
+    }
+
+    /// The cache of a service.
+    pub(crate) fn cache(&mut self, of: ServiceType, settings: config::Cache) -> Cache {
+        let old = self.old.caches.get(&of).filter(|(before, _)| *before == settings);
+        let new = || {
+            let store = Cache::builder().entries(settings.entries).bytes(settings.bytes);
+            store.ttl(settings.ttl).any(settings.any).build()
+        };
+        let cache = old.map_or_else(new, |(_, cache)| cache.clone());
+        self.new.caches.insert(of, (settings, cache.clone()));
+        cache
+    }
+
+    /// The connections to an instance. Instances at one place share them.
+    ///
+    /// # Errors
+    ///
+    /// If the place is none, as text. A configuration that was loaded has no such place.
+    pub(crate) fn transport(&mut self, instance: &config::Instance) -> Result<Transport, String> {
+        let place = place(instance);
+        let kept = self.new.transports.get(&place).or_else(|| self.old.transports.get(&place));
+        let transport = match kept {
+            Some(kept) => kept.clone(),
+            None => Transport::to(instance)?,
+        };
+        self.new.transports.insert(place, transport.clone());
+        Ok(transport)
+    }
+
+    /// The handles of an instance. Those of a new one are looked after from now on.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be asked for its health or its models, as text. A configuration that was loaded has
+    /// no such instance.
+    pub(crate) fn instance(
+        &mut self,
+        instance: &config::Instance,
+        transport: &Transport,
+        is_known: bool,
+    ) -> Result<Arc<Attended>, String> {
+        let spec = InstanceSpec::of(instance);
+        let old = self.old.instances.get(&instance.id).filter(|old| old.spec == spec);
+        let attended = match old {
+            Some(old) => Arc::clone(old),
+            None => Arc::new(self.attend(spec, instance, transport, is_known)?),
+        };
+        self.new.instances.insert(instance.id.clone(), Arc::clone(&attended));
+        Ok(attended)
+    }
+
+    fn attend(
+        &mut self,
+        spec: InstanceSpec,
+        instance: &config::Instance,
+        transport: &Transport,
+        is_known: bool,
+    ) -> Result<Attended, String> {
+        let breaker = govern::breaker(instance);
+        let recovered = Arc::new(Notify::new());
+        let watch = Watch::new(instance, transport, breaker.clone(), Arc::clone(&recovered))?;
+        let mut state = InstanceState::new(instance.id.as_str()).with_weight(instance.weight);
+        if let Some(max) = instance.max_concurrency {
+            state = state.with_max_concurrency(max);
+        }
+        let mut tasks = Vec::new();
+        if let Some(watch) = watch {
+            state = state.with_health(watch.health());
+            tasks.push(self.task(Box::pin(watch.run())));
+        }
+        if instance.is_asked() {
+            let lister = Lister::new(instance, transport.sibling())?;
+            let lists = self.lists.clone();
+            tasks.push(self.task(Box::pin(lister.run(is_known, recovered, lists))));
+        }
+        state.set_up(instance.active);
+        Ok(Attended { spec, state: Arc::new(state), breaker, tasks })
+    }
+
+    fn task(&mut self, work: BoxFuture<'static, ()>) -> AbortHandle {
+        let (handle, registration) = AbortHandle::new_pair();
+        self.tasks.push(Abortable::new(work, registration));
+        handle
+    }
+}
+
+impl Drop for Attended {
+    fn drop(&mut self) {
+        self.tasks.iter().for_each(AbortHandle::abort);
+    }
+}
+
+// === impl InstanceSpec ===
+
+impl InstanceSpec {
+    fn of(instance: &config::Instance) -> Self {
+        Self {
+            place: place(instance),
+            adapter: questions(&*instance.backend),
+            weight: instance.weight.get(),
+            max_concurrency: instance.max_concurrency,
+            active: instance.active,
+            breaker: instance.breaker,
+            health: instance.health.clone(),
+            asked: instance.is_asked().then_some(instance.discovery),
+        }
+    }
+}
+
+/// What is asked of an engine beside the requests.
+fn questions(backend: &dyn Backend) -> Vec<String> {
+    let texts = [backend.name().to_owned(), backend.health().into(), backend.models().into()];
+    let headers = backend.headers();
+    let headers = headers.iter().map(|(name, value)| format!("{name}: {value:?}"));
+    texts.into_iter().chain(headers).collect()
+}
+
+fn place(instance: &config::Instance) -> (String, Duration) {
+    (instance.base_url.clone(), instance.connect_timeout)
+}
