@@ -1,4 +1,6 @@
-//! Leaving out the event that tells of the usage alone.
+//! Leaving out what tells of the usage.
+
+use std::ops::Range;
 
 use bytes::{Bytes, BytesMut};
 use memchr::memmem;
@@ -9,10 +11,10 @@ use crate::translate::{Events, first_blank_line, last_blank_line};
 
 #[derive(Deserialize)]
 struct Chunk<'a> {
-    #[serde(borrow)]
-    choices: &'a RawValue,
-    #[serde(borrow)]
-    usage: &'a RawValue,
+    #[serde(borrow, default)]
+    choices: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    usage: Option<&'a RawValue>,
 }
 
 /// An event that grows past this is none that tells of the usage alone; it passes as it comes.
@@ -50,7 +52,7 @@ impl Partial {
     }
 }
 
-/// These events without those that have a usage and no choices.
+/// These events without those that have a usage and no choices; of others the usage is null.
 fn usage(events: Bytes) -> Bytes {
     // With every other event the usage is null, if it is there at all.
     let may_be_told = memmem::find_iter(&events, b"\"usage\"").any(|at| {
@@ -64,27 +66,55 @@ fn usage(events: Bytes) -> Bytes {
     let (mut start, mut whole) = (0, true);
     while start < events.len() {
         let end = first_blank_line(&events[start..]).map_or(events.len(), |length| start + length);
-        if is_usage_alone(&events[start..end]) {
-            whole = false;
-        } else {
-            kept.extend_from_slice(&events[start..end]);
+        let event = &events[start..end];
+        match told(event) {
+            Told::Nothing => kept.extend_from_slice(event),
+            Told::Alone => whole = false,
+            Told::Beside(usage) => {
+                whole = false;
+                kept.extend_from_slice(&event[..usage.start]);
+                kept.extend_from_slice(b"null");
+                kept.extend_from_slice(&event[usage.end..]);
+            }
         }
         start = end;
     }
     if whole { events } else { kept.freeze() }
 }
 
-fn is_usage_alone(event: &[u8]) -> bool {
-    let mut alone = false;
+/// What an event says of the usage.
+enum Told {
+    Nothing,
+    /// That and nothing else.
+    Alone,
+    /// Here, beside something else.
+    Beside(Range<usize>),
+}
+
+fn told(event: &[u8]) -> Told {
+    let mut told = Told::Nothing;
     // The last event may have no blank line.
     let closed = [event, b"\n\n"].concat();
     let read = Events::default().push(&closed, |message| {
-        alone = serde_json::from_slice::<Chunk<'_>>(message.data).is_ok_and(|chunk| {
-            chunk.usage.get().starts_with('{') && is_empty_list(chunk.choices.get())
-        });
+        let Ok(chunk) = serde_json::from_slice::<Chunk<'_>>(message.data) else { return Ok(()) };
+        let Some(usage) = chunk.usage.map(RawValue::get).filter(|usage| usage.starts_with('{'))
+        else {
+            return Ok(());
+        };
+        told = match chunk.choices {
+            Some(choices) if !is_empty_list(choices.get()) => {
+                // Data of several lines has been put together, and stands nowhere.
+                let data = memmem::find(event, message.data);
+                let within = usage.as_ptr() as usize - message.data.as_ptr() as usize;
+                data.map_or(Told::Nothing, |data| {
+                    Told::Beside(data + within..data + within + usage.len())
+                })
+            }
+            _ => Told::Alone,
+        };
         Ok(())
     });
-    read.is_ok() && alone
+    if read.is_ok() { told } else { Told::Nothing }
 }
 
 fn is_empty_list(json: &str) -> bool {

@@ -33,7 +33,8 @@
 //! ```
 //!
 //! What is asked for is one field spliced into the request; every other byte of it is the caller's. Of
-//! the answer one event is left out, the one without choices; a stream that has none passes untouched.
+//! the answer one event is left out, the one without choices, and where an engine tells it beside a
+//! choice, it is null; a stream that tells of none passes untouched.
 //! Anything but a stream of chat or of completions passes in both directions as it is. Dropping the
 //! future or the body drops what is inside.
 

@@ -82,18 +82,21 @@ async fn what_is_asked_already_or_cannot_be_passes_in_both_directions() {
 }
 
 #[tokio::test]
-async fn only_the_event_that_tells_of_the_usage_alone_is_left_out() {
+async fn what_tells_of_the_usage_is_left_out_and_nothing_else() {
     let ask = r#"{"model":"m","stream":true}"#;
     let chunk = "data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"\\\"usage\\\":{\"}}],\"usage\":null}\n\n";
-    let with_choice = "data: {\"choices\":[{\"index\":0}],\"usage\":{\"prompt_tokens\":1}}\n\n";
+    let with_choice =
+        "data: {\"choices\":[{\"index\":0}],\"usage\": {\"prompt_tokens\":1} ,\"x\":1}\n\n";
+    let without = "data: {\"choices\":[{\"index\":0}],\"usage\": null ,\"x\":1}\n\n";
+    let bare = "data: {\"usage\":{\"prompt_tokens\":1}}\n\n";
     let alone = "data: {\"id\":\"x\",\"choices\": [ ],\"usage\" : {\"prompt_tokens\":1}}\r\n\r\n";
     let (done, ping) = ("data: [DONE]\n\n", ": ping\n\n");
-    let frames = [chunk, with_choice, alone, ping, done];
+    let frames = [chunk, with_choice, alone, bare, ping, done];
     let (_, got) = exchange(Endpoint::ChatCompletions, ask, &frames).await;
-    assert_eq!(got, [chunk, with_choice, ping, done], "no frame is empty");
+    assert_eq!(got, [chunk, without, ping, done], "no frame is empty");
     let joined: &'static str = Box::leak(frames.concat().into_boxed_str());
     let (_, got) = exchange(Endpoint::Completions, ask, &[joined]).await;
-    assert_eq!(got, [[chunk, with_choice, ping, done].concat()]);
+    assert_eq!(got, [[chunk, without, ping, done].concat()]);
 }
 
 #[tokio::test]
