@@ -1,6 +1,6 @@
 //! `adapter-definitions`: frameworks by configuration.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use jairouter_adapters::Custom;
@@ -11,6 +11,9 @@ use super::map::Map;
 use super::names::{fold, unknown};
 use super::reader::Field;
 use super::sections::{path, service_type};
+
+/// How many adapters of the file may extend each other.
+const MOST_GENERATIONS: usize = 16;
 
 /// How an instance is spoken to.
 #[derive(Clone)]
@@ -82,10 +85,9 @@ pub(super) fn definitions(field: &Field<'_>) -> Adapters {
     let fields = field.named().unwrap_or_default();
     let mut waiting: Vec<_> = fields.into_iter().filter_map(definition).collect();
     let mut found: HashMap<String, Adapter> = HashMap::new();
-    // Each after its parent, in whatever order they are written.
-    loop {
-        let before = waiting.len();
-        let names: Vec<_> = waiting.iter().map(|definition| fold(definition.name)).collect();
+    // Each after its parent, in whatever order they are written: a generation at a time.
+    for _ in 0..MOST_GENERATIONS {
+        let names: HashSet<_> = waiting.iter().map(|definition| fold(definition.name)).collect();
         waiting.retain_mut(|definition| {
             let parent = fold(&definition.parent);
             let is_waiting = names.contains(&parent);
@@ -102,12 +104,11 @@ pub(super) fn definitions(field: &Field<'_>) -> Adapters {
             }
             is_waiting
         });
-        if waiting.is_empty() || waiting.len() == before {
-            break;
-        }
     }
     for definition in &waiting {
-        definition.field.error_at_key("this adapter extends itself, by its parents");
+        definition.field.error_at_key(format!(
+            "this adapter extends itself by its parents, or has more than {MOST_GENERATIONS} of them"
+        ));
     }
     Adapters(Arc::new(found))
 }
@@ -131,10 +132,11 @@ impl Definition<'_> {
         };
         let custom = Custom::new(self.name, parent.backend);
         let change = std::mem::replace(&mut self.change, Box::new(|custom| custom));
-        let mut models = BTreeMap::clone(&parent.models);
-        models.append(&mut self.models);
-        let backend = Arc::new(change(custom));
-        Adapter { backend, is_known: false, models: Arc::new(models) }
+        let mut models = parent.models;
+        if !self.models.is_empty() {
+            Arc::make_mut(&mut models).append(&mut self.models);
+        }
+        Adapter { backend: Arc::new(change(custom)), is_known: false, models }
     }
 }
 

@@ -161,3 +161,21 @@ fn a_key_goes_where_the_framework_wants_it() {
         assert_eq!((headers.len(), &headers[header]), (1, &value.parse().unwrap()));
     }
 }
+
+#[test]
+fn adapters_extend_each_other_in_any_order_and_not_without_end() {
+    let file = |count: usize| {
+        let line = |nth: usize| match nth {
+            0 => "    a0: { type: extend, parent: vllm }\n".to_owned(),
+            nth => format!("    a{nth}: {{ type: extend, parent: a{} }}\n", nth - 1),
+        };
+        let lines: String = (0..count).rev().map(line).collect();
+        with("          adapter: a1\n", "").replacen(
+            "model:\n",
+            &format!("model:\n  adapter-definitions:\n{lines}"),
+            1,
+        )
+    };
+    assert_eq!(good(&file(16)).services[0].instances[0].backend.name(), "a1");
+    assert!(errors(&file(17)).iter().any(|error| error.contains("more than 16")));
+}
