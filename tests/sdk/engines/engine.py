@@ -62,13 +62,18 @@ class Engine(unittest.TestCase):
 
     @classmethod
     def setUpClass(cls):
-        services = {service: {"instances": [{
-            # Callers know it by another name than the engine does.
-            "name": f"gateway/{service}", "model": cls.names[service], "adapter": cls.adapter,
-            "base-url": url, "options": cls.options}]} for service, url in cls.urls.items()}
-        cls.gateway = cls.enterClassContext(Program(services)).url
+        cls.gateway = cls.enterClassContext(Program(cls.services())).url
         cls.through = cls.client(cls.gateway)
         cls.direct = {service: cls.client(url) for service, url in cls.urls.items()}
+
+    @classmethod
+    def services(cls, named=True):
+        """The services of its configuration. Callers know a model by another name than the engine does,
+        or else by what the engine says it is called."""
+        def instance(service, url):
+            name = {"name": f"gateway/{service}", "model": cls.names[service]} if named else {}
+            return {"adapter": cls.adapter, "base-url": url, "options": cls.options, **name}
+        return {service: {"instances": [instance(service, url)]} for service, url in cls.urls.items()}
 
     @classmethod
     def client(cls, url):

@@ -7,6 +7,7 @@ import time
 
 import openai
 from engine import QUESTION, settled
+from program import Program
 
 TOOLS = [{"type": "function", "function": {
     "name": "get_weather",
@@ -157,6 +158,19 @@ class Models:
         self.assertEqual(through, {f"gateway/{service}" for service in self.urls})
         for name in through:
             self.assertEqual(self.through.models.retrieve(name).id, name)
+
+    def listed(self):
+        """What the engine says it has."""
+        return {model.id for client in self.direct.values() for model in client.models.list()}
+
+    def test_an_instance_without_a_name_serves_what_the_engine_has(self):
+        with Program(self.services(named=False)) as program:
+            client = self.client(program.url)
+            self.assertEqual({model.id for model in client.models.list()}, self.listed())
+            if model := self.names.get("chat"):
+                answer = client.chat.completions.create(
+                    model=model, messages=QUESTION, max_tokens=3)
+                self.assertEqual(answer.object, "chat.completion")
 
     def test_a_model_that_is_not_there_is_not_found(self):
         with self.assertRaises(openai.NotFoundError) as raised:
