@@ -9,10 +9,13 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::thread;
 
+use tokio::runtime::Runtime;
+
 use crate::cli::{Cli, Command};
-use crate::config::{self, Config};
+use crate::config::Config;
 use crate::discover::{self, Known};
 use crate::live::Live;
+use crate::reload::{self, Refused, Source};
 use crate::{greeting, local, log, server};
 
 /// How many ports above the usual one are tried where no configuration names one.
@@ -45,43 +48,58 @@ fn check(path: &Path) -> Result<(), String> {
 
 /// The configuration in this file, or every error in it.
 fn load(path: &Path) -> Result<Config, String> {
-    let text = config::read(path)
-        .map_err(|error| format!("{}: the file cannot be read: {error}", path.display()))?;
-    config::load(&text, &|name| std::env::var(name).ok()).map_err(|errors| {
-        let mut text = String::new();
-        for error in &errors {
-            // Memory does not refuse a write.
-            let _ = writeln!(text, "{}:{error}", path.display());
+    reload::load(path).map_err(|refused| match refused {
+        Refused::Unreadable(error) => {
+            format!("{}: the file cannot be read: {error}", path.display())
         }
-        let count = errors.len();
-        let _ = write!(text, "{count} error{} found", if count == 1 { "" } else { "s" });
-        text
+        Refused::Wrong(errors) => {
+            let mut text = String::new();
+            for error in &errors {
+                // Memory does not refuse a write.
+                let _ = writeln!(text, "{}:{error}", path.display());
+            }
+            let count = errors.len();
+            let _ = write!(text, "{count} error{} found", if count == 1 { "" } else { "s" });
+            text
+        }
     })
 }
 
 fn serve_file(path: &Path) -> Result<(), String> {
+    let main = runtime()?;
+    // Before the file is read, so that what is written meanwhile is read again.
+    let source = main.block_on(async { Source::new(path) });
+    let source = source.map_err(|error| format!("SIGHUP cannot be waited for: {error}"))?;
     let config = load(path)?;
-    let known = wait_for(discover::first(&config))?;
-    serve(config, known, &greeting::of_file)
+    let known = main.block_on(discover::first(&config));
+    serve(&main, config, known, Some(source), &greeting::of_file)
 }
 
 /// Serves what runs on this machine, or the simulated engine.
 fn serve_local() -> Result<(), String> {
-    let found = wait_for(discover::engines())?;
+    let main = runtime()?;
+    let found = main.block_on(discover::engines());
     let (config, known) = local::config(&found)?;
-    serve(config, known, &move |address, _, _| greeting::of_machine(address, &found))
+    let greeting = |address, _: &Config, _: &Known| greeting::of_machine(address, &found);
+    serve(&main, config, known, None, &greeting)
 }
 
-/// What is to be known before anything is served.
-fn wait_for<T>(known: impl Future<Output = T>) -> Result<T, String> {
+/// The main thread's, where everything is done that is no request.
+fn runtime() -> Result<Runtime, String> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    Ok(runtime.map_err(|error| error.to_string())?.block_on(known))
+    runtime.map_err(|error| format!("the program cannot run: {error}"))
 }
 
 /// What to say when callers can come to this address.
 type Greeting<'a> = &'a dyn Fn(SocketAddr, &Config, &Known) -> String;
 
-fn serve(config: Config, known: Known, greeting: Greeting<'_>) -> Result<(), String> {
+fn serve(
+    main: &Runtime,
+    config: Config,
+    known: Known,
+    source: Option<Source>,
+    greeting: Greeting<'_>,
+) -> Result<(), String> {
     let _log = log::init(&config.server.log);
     let cores = thread::available_parallelism().map_or(1, NonZeroUsize::get);
     let workers = config.server.workers.map_or(cores, NonZeroUsize::get);
@@ -97,19 +115,12 @@ fn serve(config: Config, known: Known, greeting: Greeting<'_>) -> Result<(), Str
         );
     }
     tracing::info!(%address, workers, "listening");
-    let settings = server::Settings {
-        header_timeout: config.server.header_timeout,
-        write_timeout: config.server.write_timeout,
-        drain_timeout: config.server.drain_timeout,
-        trusted_proxies: config.server.trusted_proxies.clone(),
-        max_connections: config.server.max_connections.unwrap_or(usize::MAX),
-    };
-    let mut live = Live::new(config, known)?;
+    let mut live = Live::new(config, known, source)?;
     let status = Arc::clone(live.status());
     let cores: Vec<_> = (0..workers).map(|_| live.core()).collect();
     let mut cores = cores.into_iter();
     let next = move || cores.next().expect("there is one for each listener");
-    server::run(listeners, settings, &status, live.run(), next)
+    server::run(main, listeners, &status, live.run(), next)
         .map_err(|error| format!("the server failed: {error}"))?;
     tracing::info!("stopped");
     Ok(())

@@ -39,6 +39,8 @@ pub type Known = HashMap<String, Vec<Box<str>>>;
 pub struct Listed {
     /// The instance.
     pub instance: String,
+    /// Where it is.
+    pub base_url: String,
     /// Its models, each once.
     pub models: Vec<Box<str>>,
 }
@@ -46,6 +48,7 @@ pub struct Listed {
 /// Asks one instance for its models.
 pub(crate) struct Lister {
     instance: String,
+    base_url: String,
     backend: Arc<dyn Backend>,
     uri: Uri,
     headers: HeaderMap,
@@ -79,8 +82,9 @@ impl Lister {
             headers.entry(HOST).or_insert(host);
         }
         headers.entry(USER_AGENT).or_insert(AGENT);
-        let (id, settings) = (instance.id.clone(), instance.discovery);
-        Ok(Self { instance: id, backend, uri, headers, transport, settings })
+        let (id, base_url) = (instance.id.clone(), instance.base_url.clone());
+        let settings = instance.discovery;
+        Ok(Self { instance: id, base_url, backend, uri, headers, transport, settings })
     }
 
     /// Asks for as long as it is polled, and whenever the instance has `recovered`. An instance that
@@ -107,7 +111,8 @@ impl Lister {
                     if std::mem::take(&mut failing) {
                         tracing::info!(instance, "the instance lists its models again");
                     }
-                    let listed = Listed { instance: instance.clone(), models };
+                    let base_url = self.base_url.clone();
+                    let listed = Listed { instance: instance.clone(), base_url, models };
                     if lists.send(listed).await.is_err() {
                         return;
                     }

@@ -57,8 +57,6 @@ pub(crate) struct Attended {
 struct InstanceSpec {
     place: (String, Duration),
     adapter: Vec<String>,
-    weight: u16,
-    max_concurrency: Option<u32>,
     active: bool,
     breaker: CircuitBreaker,
     /// With the headers of the instance.
@@ -152,6 +150,8 @@ impl<'a> Keeper<'a> {
             Some(old) => Arc::clone(old),
             None => Arc::new(self.attend(spec, instance, transport, is_known)?),
         };
+        attended.state.set_weight(instance.weight);
+        attended.state.set_max_concurrency(instance.max_concurrency.unwrap_or(u32::MAX));
         self.new.instances.insert(instance.id.clone(), Arc::clone(&attended));
         Ok(attended)
     }
@@ -166,10 +166,7 @@ impl<'a> Keeper<'a> {
         let breaker = govern::breaker(instance);
         let recovered = Arc::new(Notify::new());
         let watch = Watch::new(instance, transport, breaker.clone(), Arc::clone(&recovered))?;
-        let mut state = InstanceState::new(instance.id.as_str()).with_weight(instance.weight);
-        if let Some(max) = instance.max_concurrency {
-            state = state.with_max_concurrency(max);
-        }
+        let mut state = InstanceState::new(instance.id.as_str());
         let mut tasks = Vec::new();
         if let Some(watch) = watch {
             state = state.with_health(watch.health());
@@ -204,8 +201,6 @@ impl InstanceSpec {
         Self {
             place: place(instance),
             adapter: questions(&*instance.backend),
-            weight: instance.weight.get(),
-            max_concurrency: instance.max_concurrency,
             active: instance.active,
             breaker: instance.breaker,
             health: instance.health.clone(),

@@ -10,6 +10,7 @@ mod kept;
 pub mod live;
 pub mod local;
 pub mod log;
+pub mod reload;
 pub mod server;
 pub mod stack;
 pub mod transport;

@@ -1,8 +1,12 @@
 //! The stack that serves, and what changes it while it does.
 
+use std::collections::HashMap;
+use std::future::pending;
+use std::path::Path;
 use std::sync::Arc;
 
 use futures::StreamExt;
+use futures::future::BoxFuture;
 use futures::stream::FuturesUnordered;
 use jairouter_core::reload::Reloadable;
 use tokio::sync::mpsc;
@@ -10,7 +14,8 @@ use tokio::sync::mpsc;
 use crate::config::Config;
 use crate::discover::{Known, Listed};
 use crate::kept::{Keeper, Kept, Task};
-use crate::server::Status;
+use crate::reload::{self, Cause, Refused, Source};
+use crate::server::{self, Status};
 use crate::stack::{self, AnyRouter, App, Front};
 use crate::transport::Siblings;
 
@@ -30,6 +35,14 @@ pub struct Live {
     lists: mpsc::Receiver<Listed>,
     answers: mpsc::Sender<Listed>,
     tasks: FuturesUnordered<Task>,
+    source: Option<Source>,
+}
+
+/// What may take the place of what serves.
+struct Built {
+    router: AnyRouter,
+    kept: Kept,
+    tasks: Vec<Task>,
 }
 
 /// One core's stack, and its connections.
@@ -40,20 +53,34 @@ struct Core {
 
 impl Live {
     /// The stack of this configuration, with the models that are known of those that are asked for theirs.
+    /// If it has a source, it is read from there again when that says so.
     ///
     /// # Errors
     ///
     /// If an instance cannot be made, as text. A configuration that was loaded has no such instance.
-    pub fn new(config: Config, known: Known) -> Result<Self, String> {
+    pub fn new(config: Config, known: Known, source: Option<Source>) -> Result<Self, String> {
         let (answers, lists) = mpsc::channel(MOST_LISTED);
         let none = Kept::default();
         let mut keeper = Keeper::new(&none, answers.clone());
         let router = stack::router(&config, &known, &mut keeper)?.build();
         let (kept, tasks) = keeper.done();
-        let status = Arc::new(Status::new(router.instances().cloned().collect()));
+        let instances = router.instances().cloned().collect();
+        let status = Arc::new(Status::new(server::Settings::of(&config.server), instances));
         let front = Front::new(&config);
         let (cores, tasks) = (Vec::new(), tasks.into_iter().collect());
-        Ok(Self { config, known, kept, router, front, cores, status, lists, answers, tasks })
+        Ok(Self {
+            config,
+            known,
+            kept,
+            router,
+            front,
+            cores,
+            status,
+            lists,
+            answers,
+            tasks,
+            source,
+        })
     }
 
     /// What it says of itself.
@@ -74,15 +101,72 @@ impl Live {
         app
     }
 
-    /// Looks after the instances, and serves the models that they say they have, for as long as it is
-    /// polled.
+    /// Looks after the instances, serves the models that they say they have, and takes other
+    /// configurations, for as long as it is polled.
     pub async fn run(mut self) {
+        let mut another = next(self.source.take());
         loop {
             tokio::select! {
                 Some(listed) = self.lists.recv() => self.listed(listed),
                 Some(_) = self.tasks.next() => {}
+                (source, cause) = &mut another => {
+                    self.reload(source.path(), cause);
+                    another = next(Some(source));
+                }
             }
         }
+    }
+
+    /// Serves the configuration that is there now, unless it is wrong: then nothing changes.
+    fn reload(&mut self, path: &Path, cause: Cause) {
+        let loaded = reload::load(path).map(|config| self.take(config));
+        let path = path.display();
+        match loaded {
+            Ok(Ok(restart)) => {
+                tracing::info!(%path, ?cause, "another configuration is served");
+                for key in restart {
+                    tracing::warn!(%path, key, "this acts only when the program starts again");
+                }
+            }
+            Ok(Err(error)) => tracing::error!(%path, error, "the configuration is not taken"),
+            Err(Refused::Unreadable(error)) => {
+                tracing::error!(%path, %error, "the file cannot be read: the configuration stays");
+            }
+            Err(Refused::Wrong(errors)) => {
+                for error in &errors {
+                    tracing::error!("{path}:{error}");
+                }
+                let errors = errors.len();
+                tracing::error!(%path, errors, "the file is wrong: the configuration stays");
+            }
+        }
+    }
+
+    /// Serves this configuration. What of it cannot act yet.
+    fn take(&mut self, config: Config) -> Result<Vec<&'static str>, String> {
+        let restart = reload::needs_restart(&self.config.server, &config.server);
+        let front = self.front.after(&self.config, &config);
+        // What somebody at another place has said counts no more.
+        let asked = |config: &Config| -> HashMap<String, String> {
+            let instances = config.services.iter().flat_map(|service| &service.instances);
+            let asked = instances.filter(|instance| instance.is_asked());
+            asked.map(|instance| (instance.id.clone(), instance.base_url.clone())).collect()
+        };
+        let (old, new) = (asked(&self.config), asked(&config));
+        let mut known = self.known.clone();
+        known.retain(|id, _| new.get(id).is_some_and(|place| old.get(id) == Some(place)));
+        let built = self.build(&config, &known)?;
+        (self.config, self.known, self.front) = (config, known, front);
+        self.serve(built);
+        for section in &self.config.inactive {
+            tracing::warn!(
+                path = section.path,
+                line = section.line,
+                "not active yet: {}",
+                section.what
+            );
+        }
+        Ok(restart)
     }
 
     /// Serves what instances have said they have.
@@ -90,13 +174,26 @@ impl Live {
         let mut changed = false;
         let mut next = Some(first);
         // Those that have answered meanwhile are one change.
-        while let Some(Listed { instance, models }) = next {
-            changed |= self.note(instance, models);
+        while let Some(listed) = next {
+            changed |= self.is_asked(&listed) && self.note(listed.instance, listed.models);
             next = self.lists.try_recv().ok();
         }
-        if changed && let Err(error) = self.rebuild() {
-            tracing::error!(error, "the models that the engines have cannot be served");
+        if !changed {
+            return;
         }
+        match self.build(&self.config, &self.known) {
+            Ok(built) => self.serve(built),
+            Err(error) => {
+                tracing::error!(error, "the models that the engines have cannot be served");
+            }
+        }
+    }
+
+    /// Whether it is served, and at the place that has said it.
+    fn is_asked(&self, listed: &Listed) -> bool {
+        let instances = self.config.services.iter().flat_map(|service| &service.instances);
+        let mut asked = instances.filter(|instance| instance.is_asked());
+        asked.any(|one| one.id == listed.instance && one.base_url == listed.base_url)
     }
 
     /// Whether it is news.
@@ -117,20 +214,33 @@ impl Live {
         true
     }
 
-    /// Builds what serves from now on over the handles of what serves, and has every core swap it in.
-    fn rebuild(&mut self) -> Result<(), String> {
+    /// Builds what may serve from now on, over the handles of what serves.
+    fn build(&self, config: &Config, known: &Known) -> Result<Built, String> {
         let mut keeper = Keeper::new(&self.kept, self.answers.clone());
-        let builder = stack::router(&self.config, &self.known, &mut keeper)?;
-        let router = builder.succeed(&self.router);
+        let router = stack::router(config, known, &mut keeper)?.succeed(&self.router);
         let (kept, tasks) = keeper.done();
+        Ok(Built { router, kept, tasks })
+    }
+
+    /// Has every core swap it in.
+    fn serve(&mut self, Built { router, kept, tasks }: Built) {
         for Core { app, siblings } in &mut self.cores {
             app.swap(stack::app(&self.front, &router, siblings));
         }
-        self.status.serve(router.instances().cloned().collect());
+        let settings = server::Settings::of(&self.config.server);
+        self.status.serve(settings, router.instances().cloned().collect());
         self.tasks.extend(tasks);
         (self.kept, self.router) = (kept, router);
-        Ok(())
     }
+}
+
+/// When this source says that it should be read again.
+fn next(source: Option<Source>) -> BoxFuture<'static, (Source, Cause)> {
+    let Some(mut source) = source else { return Box::pin(pending()) };
+    Box::pin(async move {
+        let cause = source.changed().await;
+        (source, cause)
+    })
 }
 
 impl std::fmt::Debug for Live {

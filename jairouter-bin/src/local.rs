@@ -59,7 +59,7 @@ mod tests {
         };
         let served = |found: &[Found]| {
             let (config, known) = config(found).unwrap();
-            let mut models: Vec<_> = Live::new(config, known).unwrap().models();
+            let mut models: Vec<_> = Live::new(config, known, None).unwrap().models();
             models.sort();
             models
         };

@@ -80,9 +80,25 @@ pub(crate) struct Front {
 
 impl Front {
     pub(crate) fn new(config: &Config) -> Self {
-        let gateway = Gateway::new(())
+        Self::of(Gateway::new(()).with_max_body_memory(config.server.max_body_memory), config)
+    }
+
+    /// That of another configuration. Bodies that are there are counted in both.
+    pub(crate) fn after(&self, before: &Config, config: &Config) -> Self {
+        let memory = config.server.max_body_memory;
+        let gateway = self.gateway.clone();
+        Self::of(
+            match memory == before.server.max_body_memory {
+                true => gateway,
+                false => gateway.with_max_body_memory(memory),
+            },
+            config,
+        )
+    }
+
+    fn of(gateway: Gateway<()>, config: &Config) -> Self {
+        let gateway = gateway
             .with_max_body(config.server.max_request_body)
-            .with_max_body_memory(config.server.max_body_memory)
             .with_body_timeout(config.server.body_timeout);
         Self { gateway, counts_tokens: govern::counts_tokens(config) }
     }

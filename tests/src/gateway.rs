@@ -22,8 +22,7 @@ pub struct Gateway {
     child: Child,
     address: SocketAddr,
     log: Arc<Mutex<String>>,
-    // Read at the start; kept so that it can be looked at when a test fails.
-    _config: NamedTempFile,
+    config: NamedTempFile,
 }
 
 impl Gateway {
@@ -36,9 +35,28 @@ impl Gateway {
     ///
     /// If it does not listen.
     pub fn start_with(server: &str, model: &str) -> Self {
-        let log = "log: { level: info, format: json }";
-        let probes = if model.contains("health-check") { "" } else { UNPROBED };
-        Self::start_yaml(&format!("server:\n  port: 0\n  {log}\n{server}model:\n{probes}{model}"))
+        Self::start_yaml(&configuration(server, model))
+    }
+
+    /// Replaces its configuration by one of this `model` section, and these lines under `server`, as an
+    /// editor does that writes another file and gives it the name. It is not told.
+    ///
+    /// # Panics
+    ///
+    /// If it cannot be written.
+    pub fn configure(&self, server: &str, model: &str) {
+        self.write(&configuration(server, model));
+    }
+
+    /// The same with this text.
+    ///
+    /// # Panics
+    ///
+    /// If it cannot be written.
+    pub fn write(&self, yaml: &str) {
+        let new = self.config.path().with_extension("new");
+        std::fs::write(&new, yaml).expect("room for it");
+        std::fs::rename(&new, self.config.path()).expect("it is ours");
     }
 
     /// Starts the program with this configuration, which should name port 0.
@@ -78,7 +96,7 @@ impl Gateway {
                 log.lock().unwrap_or_else(PoisonError::into_inner)
             )
         });
-        Self { child, address, log, _config: config }
+        Self { child, address, log, config }
     }
 
     /// Starts the program with one chat model `m` of these instances.
@@ -174,6 +192,13 @@ impl Drop for Gateway {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// A configuration of this `model` section, and these lines under `server`.
+fn configuration(server: &str, model: &str) -> String {
+    let log = "log: { level: info, format: json }";
+    let probes = if model.contains("health-check") { "" } else { UNPROBED };
+    format!("server:\n  port: 0\n  {log}\n{server}model:\n{probes}{model}")
 }
 
 /// A `model` section of these lines and one chat model `m` of these instances, balanced round robin

@@ -81,7 +81,7 @@ impl Default for Server {
 }
 
 /// How the program logs.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Log {
     /// `server.log.level`: error, warn, info, debug or trace. Default info. The environment's

@@ -14,11 +14,12 @@ use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::pin;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use bytes::Bytes;
 use futures::FutureExt;
 use futures::future::{Either, select};
@@ -33,6 +34,8 @@ use tokio::sync::watch;
 use tower::Service;
 
 pub use listen::Listeners;
+
+use crate::config;
 
 /// How connections are served.
 #[derive(Debug, Clone)]
@@ -49,6 +52,19 @@ pub struct Settings {
     pub max_connections: usize,
 }
 
+impl Settings {
+    /// Those of this configuration.
+    pub fn of(server: &config::Server) -> Self {
+        Self {
+            header_timeout: server.header_timeout,
+            write_timeout: server.write_timeout,
+            drain_timeout: server.drain_timeout,
+            trusted_proxies: server.trusted_proxies.clone(),
+            max_connections: server.max_connections.unwrap_or(usize::MAX),
+        }
+    }
+}
+
 /// How far the process has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Phase {
@@ -59,29 +75,34 @@ enum Phase {
     Cut,
 }
 
-/// What `/readyz` tells, and how many are connected.
+/// What `/readyz` tells, how many are connected, and how they are served.
 #[derive(Debug)]
 pub struct Status {
     draining: AtomicBool,
     connections: AtomicUsize,
-    instances: Mutex<Vec<Arc<InstanceState>>>,
+    settings: ArcSwap<Settings>,
+    instances: ArcSwap<Vec<Arc<InstanceState>>>,
 }
 
 impl Status {
     /// The status of a process that serves these instances.
-    pub fn new(instances: Vec<Arc<InstanceState>>) -> Self {
-        let (draining, connections) = (AtomicBool::new(false), AtomicUsize::new(0));
-        Self { draining, connections, instances: Mutex::new(instances) }
+    pub fn new(settings: Settings, instances: Vec<Arc<InstanceState>>) -> Self {
+        Self {
+            draining: AtomicBool::new(false),
+            connections: AtomicUsize::new(0),
+            settings: ArcSwap::from_pointee(settings),
+            instances: ArcSwap::from_pointee(instances),
+        }
     }
 
-    /// It serves these from now on.
-    pub(crate) fn serve(&self, instances: Vec<Arc<InstanceState>>) {
-        *self.instances() = instances;
+    /// Serves these from now on, and whoever connects from now on like this.
+    pub(crate) fn serve(&self, settings: Settings, instances: Vec<Arc<InstanceState>>) {
+        self.settings.store(Arc::new(settings));
+        self.instances.store(Arc::new(instances));
     }
 
-    fn instances(&self) -> MutexGuard<'_, Vec<Arc<InstanceState>>> {
-        // Nobody leaves it half changed.
-        self.instances.lock().unwrap_or_else(PoisonError::into_inner)
+    fn settings(&self) -> Arc<Settings> {
+        self.settings.load_full()
     }
 
     /// Whether requests should be sent here, or why not, as JSON.
@@ -89,7 +110,7 @@ impl Status {
         if self.draining.load(Ordering::Relaxed) {
             return Err(r#"{"status":"draining"}"#);
         }
-        if !self.instances().iter().any(|instance| instance.is_up()) {
+        if !self.instances.load().iter().any(|instance| instance.is_up()) {
             return Err(r#"{"status":"no instance is up"}"#);
         }
         Ok(())
@@ -98,15 +119,16 @@ impl Status {
 
 /// Serves until a signal asks for the end, then drains and returns.
 ///
-/// `service` makes what answers on one core; `background` runs beside them, until the end. The first signal closes the listeners and lets answers
-/// finish within the drain timeout; a second one ends the process at once.
+/// `service` makes what answers on one core; `background` runs beside them on this thread, in the main
+/// runtime, until the end. The first signal closes the listeners and lets answers finish within the drain
+/// timeout; a second one ends the process at once.
 ///
 /// # Errors
 ///
 /// If a thread or a runtime cannot be made.
 pub fn run<S, B>(
+    main: &runtime::Runtime,
     listeners: Listeners,
-    settings: Settings,
     status: &Arc<Status>,
     background: impl Future<Output = ()>,
     mut service: impl FnMut() -> S,
@@ -117,21 +139,18 @@ where
     S::Future: Send,
     B: HttpBody<Data = Bytes, Error = Error> + Send + 'static,
 {
-    let settings = Arc::new(settings);
     let (phase, watched) = watch::channel(Phase::Serving);
     let mut workers = Vec::new();
     for (index, listener) in listeners.into_iter().enumerate() {
-        let (service, settings, status) = (service(), Arc::clone(&settings), Arc::clone(status));
+        let (service, status) = (service(), Arc::clone(status));
         let watched = watched.clone();
         let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
-        let work =
-            move || runtime.block_on(worker::run(listener, service, settings, status, watched));
+        let work = move || runtime.block_on(worker::run(listener, service, status, watched));
         workers.push(thread::Builder::new().name(format!("worker-{index}")).spawn(work)?);
     }
     drop(watched);
-    let main = runtime::Builder::new_current_thread().enable_all().build()?;
     main.block_on(async {
-        let supervised = pin!(signals::supervise(&phase, status, settings.drain_timeout));
+        let supervised = pin!(signals::supervise(&phase, status));
         let background = pin!(background.then(|()| std::future::pending::<()>()));
         match select(supervised, background).await {
             Either::Left((ended, _)) => ended,

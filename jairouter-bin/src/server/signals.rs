@@ -2,7 +2,6 @@
 
 use std::io;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
 
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
@@ -11,11 +10,7 @@ use tokio::time::sleep;
 use super::{Phase, Status};
 
 /// Waits for a signal, then until every worker is done with its answers or the time is up.
-pub(super) async fn supervise(
-    phase: &watch::Sender<Phase>,
-    status: &Status,
-    drain_timeout: Duration,
-) -> io::Result<()> {
+pub(super) async fn supervise(phase: &watch::Sender<Phase>, status: &Status) -> io::Result<()> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let name = tokio::select! {
@@ -29,7 +24,7 @@ pub(super) async fn supervise(
     tokio::select! {
         // Each worker holds a receiver until its last connection has ended.
         () = phase.closed() => {}
-        () = sleep(drain_timeout) => {
+        () = sleep(status.settings().drain_timeout) => {
             let connections = status.connections.load(Ordering::Relaxed);
             tracing::warn!(connections, "the time to drain is up: cutting the answers that are left");
             phase.send_replace(Phase::Cut);

@@ -21,7 +21,7 @@ use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 use tower::Service;
 
-use super::{Phase, Settings, Status, connection};
+use super::{Phase, Status, connection};
 
 /// How long to wait before accepting again when the process is out of descriptors or memory.
 const BREATH: Duration = Duration::from_millis(200);
@@ -33,7 +33,6 @@ const REFUSAL: Duration = Duration::from_secs(1);
 pub(super) async fn run<S, B>(
     listener: std::net::TcpListener,
     service: S,
-    settings: Arc<Settings>,
     status: Arc<Status>,
     mut phase: watch::Receiver<Phase>,
 ) -> io::Result<()>
@@ -47,6 +46,7 @@ where
     // Every connection holds a receiver; the sender sees the last one go.
     let (ended, alive) = watch::channel(());
     let serve = |stream: TcpStream, peer: SocketAddr| {
+        let settings = status.settings();
         let Some(counted) = Counted::new(&status, settings.max_connections) else {
             tracing::warn!(limit = settings.max_connections, "refused a connection over the limit");
             drop(tokio::spawn(timeout(REFUSAL, refuse(stream))));
@@ -57,7 +57,7 @@ where
             stream,
             peer.ip(),
             service.clone(),
-            Arc::clone(&settings),
+            settings,
             Arc::clone(&status),
             phase.clone(),
         );

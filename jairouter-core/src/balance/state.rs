@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::num::NonZeroU16;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -35,8 +35,8 @@ pub struct InstanceState {
     id: Box<str>,
     /// The id as a header value, unless it holds what one cannot.
     header: Option<HeaderValue>,
-    weight: NonZeroU16,
-    max_concurrency: u32,
+    weight: AtomicU16,
+    max_concurrency: AtomicU32,
     in_flight: AtomicU32,
     up: AtomicBool,
     /// Until when it rests, in milliseconds after the epoch.
@@ -61,8 +61,8 @@ impl InstanceState {
         Self {
             header: HeaderValue::from_str(&id).ok(),
             id,
-            weight: NonZeroU16::MIN,
-            max_concurrency: u32::MAX,
+            weight: AtomicU16::new(1),
+            max_concurrency: AtomicU32::new(u32::MAX),
             in_flight: AtomicU32::new(0),
             up: AtomicBool::new(true),
             resting: AtomicU64::new(0),
@@ -77,16 +77,28 @@ impl InstanceState {
 
     /// Its share of requests, relative to the others'.
     #[must_use]
-    pub fn with_weight(mut self, weight: NonZeroU16) -> Self {
-        self.weight = weight;
+    pub fn with_weight(self, weight: NonZeroU16) -> Self {
+        self.set_weight(weight);
         self
+    }
+
+    /// Changes its share. A strategy that has laid out its instances by weight goes by the new one when
+    /// a balancer is built over them again.
+    pub fn set_weight(&self, weight: NonZeroU16) {
+        self.weight.store(weight.get(), Ordering::Relaxed);
     }
 
     /// The most requests it is sent at a time, counted to the ends of their bodies.
     #[must_use]
-    pub fn with_max_concurrency(mut self, max: u32) -> Self {
-        self.max_concurrency = max;
+    pub fn with_max_concurrency(self, max: u32) -> Self {
+        self.set_max_concurrency(max);
         self
+    }
+
+    /// Changes how many it is sent at a time. What it works on already is not touched, and who waits
+    /// hears of more places within a second.
+    pub fn set_max_concurrency(&self, max: u32) {
+        self.max_concurrency.store(max, Ordering::Relaxed);
     }
 
     /// The breaker around it, which a balancer looks at before it chooses. A second one is ignored.
@@ -148,7 +160,7 @@ impl InstanceState {
     }
 
     pub(super) fn max_concurrency(&self) -> u32 {
-        self.max_concurrency
+        self.max_concurrency.load(Ordering::Relaxed)
     }
 
     /// What it is called, in logs and metrics, and to callers in `x-jairouter-instance`.
@@ -162,7 +174,7 @@ impl InstanceState {
 
     /// Its share of requests.
     pub fn weight(&self) -> u16 {
-        self.weight.get()
+        self.weight.load(Ordering::Relaxed)
     }
 
     /// How many requests it is working on, streams included.
@@ -222,7 +234,7 @@ impl InstanceState {
 
     /// Whether it has as much to do as it may.
     pub fn is_full(&self) -> bool {
-        self.in_flight() >= self.max_concurrency
+        self.in_flight() >= self.max_concurrency()
     }
 
     /// Whether it was seen failing, or asked for a pause, and others are preferred for now.
@@ -260,7 +272,8 @@ impl InstanceState {
 
     /// Counts a request, unless the instance is full.
     pub fn acquire(self: &Arc<Self>) -> Option<InFlight> {
-        let free = |count: u32| (count < self.max_concurrency).then_some(count + 1);
+        let max = self.max_concurrency();
+        let free = |count: u32| (count < max).then_some(count + 1);
         let counted = self.in_flight.fetch_update(Ordering::Relaxed, Ordering::Relaxed, free);
         counted.is_ok().then(|| InFlight { state: Arc::clone(self), announced: true })
     }
@@ -274,7 +287,7 @@ impl fmt::Debug for InstanceState {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("InstanceState")
             .field("id", &self.id)
-            .field("weight", &self.weight)
+            .field("weight", &self.weight())
             .field("in_flight", &self.in_flight())
             .field("up", &self.is_up())
             .finish_non_exhaustive()
