@@ -12,7 +12,7 @@ use jairouter_core::rate_limit::Limiter;
 use jairouter_core::{Backend, ServiceType};
 use tokio::sync::{Notify, mpsc};
 
-use crate::config::{self, CircuitBreaker, Discovery, HealthCheck, RateLimit};
+use crate::config::{self, CircuitBreaker, Discovery, HealthCheck, RateLimit, Tls};
 use crate::discover::{Listed, Lister};
 use crate::govern;
 use crate::transport::Transport;
@@ -26,7 +26,7 @@ pub(crate) type Task = Abortable<BoxFuture<'static, ()>>;
 pub(crate) struct Kept {
     limits: HashMap<LimitName, Vec<KeptLimit>>,
     caches: HashMap<ServiceType, (config::Cache, Cache)>,
-    transports: HashMap<(String, Duration), Transport>,
+    transports: HashMap<Place, Transport>,
     instances: HashMap<String, Arc<Attended>>,
 }
 
@@ -52,10 +52,18 @@ pub(crate) struct Attended {
     tasks: Vec<AbortHandle>,
 }
 
+/// Where an instance is, and how it is connected to.
+#[derive(Clone, PartialEq, Eq, Hash)]
+struct Place {
+    url: String,
+    connect_timeout: Duration,
+    tls: Option<Arc<Tls>>,
+}
+
 /// What the handles of an instance depend on. Of one of which this is the same they go on.
 #[derive(PartialEq)]
 struct InstanceSpec {
-    place: (String, Duration),
+    place: Place,
     adapter: Vec<String>,
     active: bool,
     breaker: CircuitBreaker,
@@ -217,6 +225,7 @@ fn questions(backend: &dyn Backend) -> Vec<String> {
     texts.into_iter().chain(headers).collect()
 }
 
-fn place(instance: &config::Instance) -> (String, Duration) {
-    (instance.base_url.clone(), instance.connect_timeout)
+fn place(instance: &config::Instance) -> Place {
+    let tls = instance.tls.clone();
+    Place { url: instance.base_url.clone(), connect_timeout: instance.connect_timeout, tls }
 }

@@ -71,6 +71,10 @@ impl Transport {
             Kind::Simulated(instance.base_url.parse::<Engine>().map_err(|error| error.to_string())?)
         } else {
             let client = HttpClient::builder().connect_timeout(instance.connect_timeout);
+            let client = match &instance.tls {
+                Some(tls) => client.tls(tls.config()),
+                None => client,
+            };
             Kind::Http(client.build(instance.target.authority()))
         };
         Ok(Self { kind, number: NUMBERS.fetch_add(1, Ordering::Relaxed) })

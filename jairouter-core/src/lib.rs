@@ -83,6 +83,7 @@
 //!
 //! # Features
 //!
+//! * `tls`: that client over TLS, with rustls. Whom it trusts is given to it.
 //! * `client` (default): [`client`], the HTTP/1 client, and with it hyper and tokio's net. Without
 //!   it, [`Upstream`] takes any client of yours.
 

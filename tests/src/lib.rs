@@ -5,6 +5,7 @@ mod answer;
 pub mod client;
 pub mod gateway;
 pub mod stack;
+pub mod tls;
 pub mod upstream;
 
 use std::time::Duration;

@@ -20,7 +20,7 @@ pub(super) fn plain(models: &Models, authority: &str) -> String {
 /// What makes two instances of a service the same.
 pub(super) fn identity(instance: &Instance) -> (Vec<Box<str>>, String, Option<String>) {
     let place = match instance.target.scheme() {
-        "http" => {
+        "http" | "https" => {
             let host = instance.target.authority().as_str();
             instance.target.to_string().replacen(host, &host.to_lowercase(), 1)
         }

@@ -16,6 +16,7 @@ use super::model::Level;
 use super::reader::Field;
 use super::sections::path;
 use super::server::set;
+use super::tls::Tls;
 use super::types::{Instance, ModelName, Models};
 use super::value::{flag, whole};
 
@@ -129,6 +130,12 @@ fn instance(field: &Field<'_>, service: ServiceType, level: &Level) -> Option<In
     instance.health = level.health;
     instance.health.headers.clone_from(&instance.headers);
     instance.discovery = level.discovery;
+    if instance.target.scheme() == "https" {
+        instance.tls = match level.tls {
+            Some(tls) => Some(tls),
+            None => Tls::of_the_system().map_err(|error| base_url.map(|url| url.error(error))).ok(),
+        };
+    }
     Some(instance)
 }
 
@@ -246,12 +253,13 @@ fn target(text: &str) -> Result<(Target, String), String> {
     // A refused URL is not repeated: it may hold a password.
     let target: Target = text.parse().map_err(|error: InvalidTarget| error.to_string())?;
     match target.scheme() {
-        "http" => {}
-        "https" => return Err("TLS to instances is not supported yet: use http".into()),
+        "http" | "https" => {}
         "simulated" => {
             text.parse::<Engine>().map_err(|error| error.to_string())?;
         }
-        other => return Err(format!("'{other}' is not a scheme for instances: use http")),
+        other => {
+            return Err(format!("'{other}' is not a scheme for instances: use http or https"));
+        }
     }
     Ok((target, text.to_owned()))
 }

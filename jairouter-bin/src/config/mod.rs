@@ -29,6 +29,7 @@ mod node;
 mod reader;
 mod sections;
 mod server;
+mod tls;
 mod types;
 mod value;
 
@@ -43,6 +44,7 @@ pub use governed::{
 };
 pub(crate) use instance::is_model_name;
 pub(crate) use sections::answer;
+pub use tls::Tls;
 pub use types::{
     Balance, BalanceKind, Config, Inactive, Instance, Log, LogFormat, Management, ModelName,
     Models, Retry, Server, Service, Tell,

@@ -1,6 +1,7 @@
 //! `model`: the services, what they inherit, and how they are balanced.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 use jairouter_core::balance::{HashAlgorithm, RetryOn};
@@ -17,6 +18,7 @@ use super::mentions::{self, Mention};
 use super::reader::Field;
 use super::sections;
 use super::server::set;
+use super::tls::{self, Tls};
 use super::types::{Balance, BalanceKind, Instance, Retry, Service, Tell};
 use super::value::{self, flag, whole};
 
@@ -30,6 +32,7 @@ pub(super) struct Level {
     pub(super) breaker: CircuitBreaker,
     pub(super) health: HealthCheck,
     pub(super) discovery: Discovery,
+    pub(super) tls: Option<Arc<Tls>>,
     /// This level's own: each one acts.
     pub(super) rate_limit: Option<RateLimit>,
     /// Those of the levels above that every instance has for itself.
@@ -55,6 +58,7 @@ impl Default for Level {
             breaker: CircuitBreaker::default(),
             health: HealthCheck::default(),
             discovery: Discovery::default(),
+            tls: None,
             rate_limit: None,
             of_each_instance: Vec::new(),
             concurrency: Concurrency::default(),
@@ -90,6 +94,9 @@ impl Level {
         }
         if let Some(field) = map.take("health-check") {
             sections::health_check(&field, &mut self.health);
+        }
+        if let Some(field) = map.take("tls") {
+            self.tls = tls::tls(&field).or_else(|| self.tls.take());
         }
         if let Some(field) = map.take("discovery") {
             sections::discovery(&field, &mut self.discovery);

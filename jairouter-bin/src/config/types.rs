@@ -14,6 +14,7 @@ use super::governed::{
     CircuitBreaker, Concurrency, Discovery, Fallback, HealthCheck, Queue, RateLimit,
 };
 use super::identity;
+use super::tls::Tls;
 
 /// A configuration, checked and resolved: every instance holds what counts for it.
 #[derive(Debug, Clone, Default)]
@@ -305,6 +306,8 @@ pub struct Instance {
     pub breaker: CircuitBreaker,
     /// `health-check`.
     pub health: HealthCheck,
+    /// `tls`, of an instance that is spoken to over it.
+    pub tls: Option<Arc<Tls>>,
     /// `discovery`, of an instance that is asked for its models.
     pub discovery: Discovery,
 }
@@ -335,6 +338,7 @@ impl Instance {
             rate_limits: Vec::new(),
             breaker: CircuitBreaker::default(),
             health: HealthCheck::default(),
+            tls: None,
             discovery: Discovery::default(),
         })
     }

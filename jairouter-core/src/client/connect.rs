@@ -10,12 +10,17 @@ use socket2::{SockRef, TcpKeepalive};
 use tokio::net::{TcpStream, lookup_host};
 use tokio::time::{Instant, timeout_at};
 
+#[cfg(feature = "tls")]
+use super::tls::Tls;
+use super::wire::Wire;
 use crate::error::{Error, Kind};
 
 pub(super) struct Connector {
     host: Host,
     port: u16,
     timeout: Duration,
+    #[cfg(feature = "tls")]
+    tls: Option<Tls>,
 }
 
 enum Host {
@@ -36,12 +41,44 @@ impl Connector {
             Ok(address) => Host::Address(address),
             Err(_) => Host::Name { name: host.to_owned(), last: RwLock::new(Arc::new([])) },
         };
-        Self { host, port: origin.port_u16().unwrap_or(80), timeout }
+        Self {
+            host,
+            port: origin.port_u16().unwrap_or(80),
+            timeout,
+            #[cfg(feature = "tls")]
+            tls: None,
+        }
     }
 
-    /// A new connection. Every address of the name is tried, each with its share of the time.
-    pub(super) async fn connect(&self) -> Result<TcpStream, Error> {
+    /// The same over TLS, whose usual port is another.
+    #[cfg(feature = "tls")]
+    pub(super) fn with_tls(mut self, origin: &Authority, tls: Tls) -> Self {
+        self.port = origin.port_u16().unwrap_or(443);
+        self.tls = Some(tls);
+        self
+    }
+
+    /// A new connection, and over it TLS if that is wanted, within one time.
+    pub(super) async fn connect(&self) -> Result<Wire, Error> {
         let deadline = Instant::now() + self.timeout;
+        let stream = self.reach(deadline).await?;
+        #[cfg(feature = "tls")]
+        if let Some(tls) = &self.tls {
+            return match timeout_at(deadline, tls.handshake(stream)).await {
+                Ok(Ok(stream)) => Ok(Wire::Tls(stream)),
+                Ok(Err(error)) => {
+                    Err(unreachable("there is no TLS with the instance").with_source(error))
+                }
+                Err(late) => {
+                    Err(unreachable("the instance did not agree on TLS in time").with_source(late))
+                }
+            };
+        }
+        Ok(Wire::Plain(stream))
+    }
+
+    /// Every address of the name is tried, each with its share of the time.
+    async fn reach(&self, deadline: Instant) -> Result<TcpStream, Error> {
         let addresses = match &self.host {
             Host::Address(address) => {
                 return one(SocketAddr::new(*address, self.port), deadline).await;

@@ -14,10 +14,10 @@ use hyper::body::Incoming;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
 
 use super::body::ResponseBody;
 use super::pool::Pool;
+use super::wire::Wire;
 use crate::error::{Error, Kind};
 use crate::upstream::CloseDelimited;
 
@@ -35,7 +35,7 @@ pub(super) struct Live {
 }
 
 impl Live {
-    pub(super) async fn open(stream: TcpStream) -> Result<Self, Error> {
+    pub(super) async fn open(stream: Wire) -> Result<Self, Error> {
         let heard = Arc::new(AtomicBool::new(false));
         let io = TokioIo::new(Heard { stream, heard: Arc::clone(&heard) });
         let mut builder = http1::Builder::new();
@@ -128,7 +128,7 @@ pub(super) fn broken(error: hyper::Error) -> Error {
 
 /// A socket that remembers whether anything came.
 struct Heard {
-    stream: TcpStream,
+    stream: Wire,
     heard: Arc<AtomicBool>,
 }
 

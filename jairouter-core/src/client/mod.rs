@@ -22,6 +22,9 @@ mod body;
 mod connect;
 mod live;
 mod pool;
+#[cfg(feature = "tls")]
+mod tls;
+mod wire;
 
 use std::fmt;
 use std::pin::Pin;
@@ -33,6 +36,8 @@ use crate::payload::Payload;
 use http::header::HOST;
 use http::uri::{Authority, PathAndQuery};
 use http::{HeaderValue, Request, Response, Uri};
+#[cfg(feature = "tls")]
+use tokio_rustls::rustls::ClientConfig;
 use tower::Service;
 
 pub use body::ResponseBody;
@@ -72,6 +77,8 @@ pub struct Builder {
     connect_timeout: Duration,
     idle_timeout: Duration,
     max_idle: usize,
+    #[cfg(feature = "tls")]
+    tls: Option<Arc<ClientConfig>>,
 }
 
 // === impl Builder ===
@@ -82,6 +89,8 @@ impl Default for Builder {
             connect_timeout: Duration::from_secs(2),
             idle_timeout: Duration::from_secs(3),
             max_idle: 256,
+            #[cfg(feature = "tls")]
+            tls: None,
         }
     }
 }
@@ -105,13 +114,26 @@ impl Builder {
         self
     }
 
-    /// A client of this origin. Port 80 if the authority names none.
+    /// Speaks TLS: to whom this trusts, and as whom it says. Offer no protocol in it but `http/1.1`.
+    #[cfg(feature = "tls")]
+    pub fn tls(mut self, config: Arc<ClientConfig>) -> Self {
+        self.tls = Some(config);
+        self
+    }
+
+    /// A client of this origin. If the authority names no port it is 80, and 443 for TLS.
     pub fn build(self, origin: &Authority) -> HttpClient {
+        let connector = Connector::new(origin, self.connect_timeout);
+        #[cfg(feature = "tls")]
+        let connector = match self.tls {
+            Some(config) => connector.with_tls(origin, tls::Tls::new(origin, config)),
+            None => connector,
+        };
         HttpClient(Arc::new(Shared {
             // An authority is made of bytes a header value may hold.
             host: HeaderValue::from_str(origin.as_str())
                 .unwrap_or(HeaderValue::from_static("localhost")),
-            connector: Arc::new(Connector::new(origin, self.connect_timeout)),
+            connector: Arc::new(connector),
             pool: Arc::new(Pool::new(self.idle_timeout, self.max_idle)),
         }))
     }

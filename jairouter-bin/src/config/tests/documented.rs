@@ -30,7 +30,19 @@ const SERVICES: &str = "  services:
 #[test]
 fn every_key_has_an_example_in_the_documentation_and_every_example_loads() {
     map::recorded();
+    let folder = tempfile::tempdir().unwrap();
+    let key = rcgen::KeyPair::generate().unwrap();
+    let certificate = rcgen::CertificateParams::new(["a".to_owned()]).unwrap();
+    let certificate = certificate.self_signed(&key).unwrap().pem();
+    for (name, pem) in [
+        ("ca.pem", &certificate),
+        ("gateway.pem", &certificate),
+        ("gateway.key", &key.serialize_pem()),
+    ] {
+        std::fs::write(folder.path().join(name), pem).unwrap();
+    }
     for example in examples() {
+        let example = example.replace("/etc/jairouter", folder.path().to_str().unwrap());
         let loaded = load(&example, &env);
         assert!(loaded.is_ok(), "{example}\n{:?}", loaded.unwrap_err());
     }

@@ -1,0 +1,145 @@
+//! `tls`: whom an instance's connections trust, and who asks there.
+
+use std::fmt;
+use std::fs;
+use std::hash::{Hash, Hasher};
+use std::path::Path;
+use std::sync::{Arc, OnceLock};
+
+use tokio_rustls::rustls::crypto::ring;
+use tokio_rustls::rustls::pki_types::pem::PemObject;
+use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use tokio_rustls::rustls::{ClientConfig, RootCertStore};
+
+use super::reader::Field;
+
+/// The largest file of certificates or of a key, in bytes.
+const LARGEST: u64 = 1 << 20;
+
+/// How connections to an instance are made safe. Two that are made of the same are equal.
+#[derive(Clone)]
+pub struct Tls {
+    config: Arc<ClientConfig>,
+    /// What it was made of, but for the system's certificates.
+    of: Vec<u8>,
+}
+
+impl Tls {
+    /// The certificates that this system trusts, as they were when they were first asked for.
+    ///
+    /// # Errors
+    ///
+    /// If there are none, as text.
+    pub fn of_the_system() -> Result<Arc<Self>, String> {
+        static SYSTEM: OnceLock<Result<Arc<Tls>, String>> = OnceLock::new();
+        SYSTEM.get_or_init(|| Tls::new(&[], None, Vec::new()).map(Arc::new)).clone()
+    }
+
+    fn new(
+        ca: &[CertificateDer<'static>],
+        client: Option<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>)>,
+        of: Vec<u8>,
+    ) -> Result<Self, String> {
+        let mut roots = RootCertStore::empty();
+        // One that cannot be read is one less to trust.
+        let (_, _) =
+            roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+        for certificate in ca {
+            roots.add(certificate.clone()).map_err(|error| error.to_string())?;
+        }
+        if roots.is_empty() {
+            return Err("this system trusts no certificate; name a 'ca' under 'tls'".into());
+        }
+        let builder = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+            .with_safe_default_protocol_versions()
+            .map_err(|error| error.to_string())?
+            .with_root_certificates(roots);
+        let mut config = match client {
+            Some((chain, key)) => {
+                builder.with_client_auth_cert(chain, key).map_err(|error| error.to_string())?
+            }
+            None => builder.with_no_client_auth(),
+        };
+        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        Ok(Self { config: Arc::new(config), of })
+    }
+
+    /// As rustls has it.
+    pub fn config(&self) -> Arc<ClientConfig> {
+        Arc::clone(&self.config)
+    }
+}
+
+impl PartialEq for Tls {
+    fn eq(&self, other: &Self) -> bool {
+        self.of == other.of
+    }
+}
+
+impl Eq for Tls {}
+
+impl Hash for Tls {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.of.hash(state);
+    }
+}
+
+/// Never prints what it was made of: there may be a key.
+impl fmt::Debug for Tls {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Tls").finish_non_exhaustive()
+    }
+}
+
+/// Reads `tls`. As a whole: what it does not say is the default.
+pub(super) fn tls(field: &Field<'_>) -> Option<Arc<Tls>> {
+    let mut map = field.map()?;
+    let mut of = Vec::new();
+    let ca = map.take("ca").map(|field| certificates(&field, &mut of));
+    let chain = map.take("client-certificate").map(|field| certificates(&field, &mut of));
+    let key = map.take("client-key").map(|field| {
+        let key = file(&field, &mut of)?;
+        let read =
+            |_: &str| PrivateKeyDer::from_pem_slice(&key).map_err(|_| "no key is in it".into());
+        field.parse(read)
+    });
+    if chain.is_some() != key.is_some() {
+        map.error("'client-certificate' and 'client-key' go together");
+        return None;
+    }
+    map.finish();
+    let client = match (chain, key) {
+        (Some(chain), Some(key)) => Some((chain?, key?)),
+        _ => None,
+    };
+    let ca = ca.unwrap_or_else(|| Some(Vec::new()))?;
+    Tls::new(&ca, client, of).map(Arc::new).map_err(|error| field.error(error)).ok()
+}
+
+/// The certificates in a file, at least one.
+fn certificates(field: &Field<'_>, of: &mut Vec<u8>) -> Option<Vec<CertificateDer<'static>>> {
+    let pem = file(field, of)?;
+    field.parse(|_| {
+        let certificates: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&pem).collect();
+        match certificates {
+            Ok(certificates) if !certificates.is_empty() => Ok(certificates),
+            _ => Err("no certificate is in it: PEM is expected".into()),
+        }
+    })
+}
+
+fn file(field: &Field<'_>, of: &mut Vec<u8>) -> Option<Vec<u8>> {
+    let bytes = field.parse(|path| {
+        let path = Path::new(path);
+        match fs::metadata(path) {
+            Ok(file) if file.len() > LARGEST => return Err("the file is larger than 1 MiB".into()),
+            _ => {}
+        }
+        fs::read(path).map_err(|error| format!("the file cannot be read: {error}"))
+    })?;
+    // What it is used for, and not only what it is.
+    of.extend_from_slice(field.path.rsplit('.').next().unwrap_or_default().as_bytes());
+    of.extend_from_slice(&(bytes.len() as u64).to_le_bytes());
+    of.extend_from_slice(&bytes);
+    Some(bytes)
+}
