@@ -102,6 +102,30 @@ async fn a_stream_of_speech_or_of_images_is_whole_when_it_says_so() {
     }
 }
 
+// fault: S4
+#[tokio::test]
+async fn one_that_is_cut_in_a_large_event_is_no_whole_one() {
+    let images = |name: &str, length: usize| {
+        let data = "A".repeat(length);
+        format!("data: {{\"type\":\"image_generation.{name}\",\"b64_json\":\"{data}\"}}\n\n")
+    };
+    let large = images("partial_image", 400_000);
+    let cut = large[..390_000].to_owned();
+    for events in [vec![cut.clone()], vec![images("completed", 9), cut]] {
+        let upstream = streaming(&events, LastChunk).await;
+        let images = model("", &[upstream.url()]).replace("    chat:", "    imgGen:");
+        let gateway = Gateway::start_with("", &images);
+        let answer = ask(gateway.address(), post("/v1/images/generations", QUESTION)).await;
+        assert!(!answer.complete && answer.text().contains("upstream_broken"));
+    }
+    let whole = [large, images("completed", 400_000)];
+    let upstream = streaming(&whole, LastChunk).await;
+    let images = model("", &[upstream.url()]).replace("    chat:", "    imgGen:");
+    let gateway = Gateway::start_with("", &images);
+    let answer = ask(gateway.address(), post("/v1/images/generations", QUESTION)).await;
+    assert_eq!((answer.complete, answer.text() == whole.concat()), (true, true));
+}
+
 #[tokio::test]
 async fn an_error_before_any_content_is_an_answer_in_the_same_words() {
     let overloaded = r#"{"type":"error","error":{"type":"overloaded_error","message":"later"}}"#;

@@ -110,6 +110,6 @@ where
     type Service = LoadBalance<S>;
 
     fn layer(&self, instances: I) -> Self::Service {
-        LoadBalance::new(instances, Box::new(self.strategy.clone()), self.settings, None)
+        LoadBalance::new(instances, Box::new(self.strategy.clone()), self.settings, None, None)
     }
 }

@@ -49,6 +49,7 @@ pub use future::ResponseFuture;
 pub use layer::LoadBalanceLayer;
 pub(crate) use layer::Settings;
 pub use retry_on::RetryOn;
+pub(crate) use service::Ledger;
 pub use service::{Instance, LoadBalance};
 pub(crate) use state::Rooms;
 pub use state::{InFlight, InstanceState};

@@ -9,7 +9,7 @@ use http_body::Body as HttpBody;
 use tokio::time::Instant;
 use tower::Service;
 
-use super::budget::Retries;
+use super::budget::{Retries, RetryBudget};
 use super::future::ResponseFuture;
 use super::layer::Settings;
 use super::state::{InFlight, InstanceState};
@@ -85,12 +85,19 @@ pub(super) struct Pool<S> {
     pub(super) shared: Arc<Shared>,
 }
 
+/// What is left of a budget for retries.
+#[derive(Clone)]
+pub(crate) struct Ledger {
+    retries: Arc<Retries>,
+    budget: RetryBudget,
+}
+
 /// What all balancers over the same instances decide by, whatever clients they own.
 pub(super) struct Shared {
     states: Box<[Arc<InstanceState>]>,
     strategy: Box<dyn Strategy>,
     pub(super) settings: Settings,
-    pub(super) retries: Retries,
+    pub(super) retries: Arc<Retries>,
     /// Where requests wait for a place at one of them.
     room: Option<Arc<Room>>,
     /// When an instance was last asked against its breaker, in milliseconds after the epoch.
@@ -106,6 +113,7 @@ impl<S> LoadBalance<S> {
         mut strategy: Box<dyn Strategy>,
         settings: Settings,
         room: Option<Arc<Room>>,
+        before: Option<&Ledger>,
     ) -> Self {
         // More than this many replicas of one model are not told apart by the tried set.
         let instances = instances.into_iter().take(usize::from(u16::MAX));
@@ -113,7 +121,11 @@ impl<S> LoadBalance<S> {
             instances.map(|instance| (instance.service, instance.state)).unzip();
         strategy.bind(&states);
         let states = states.into();
-        let retries = Retries::new(settings.budget);
+        let kept = before.filter(|ledger| ledger.budget == settings.budget);
+        let retries = kept.map_or_else(
+            || Arc::new(Retries::new(settings.budget)),
+            |ledger| Arc::clone(&ledger.retries),
+        );
         let (relented, epoch) = (AtomicU64::new(0), Instant::now());
         let shared = Shared { states, strategy, settings, retries, room, relented, epoch };
         Self(Arc::new(Pool { services: services.into(), shared: Arc::new(shared) }))
@@ -125,6 +137,12 @@ impl<S> LoadBalance<S> {
     pub fn map<T>(&self, service: impl FnMut(&S) -> T) -> LoadBalance<T> {
         let services = self.0.services.iter().map(service).collect();
         LoadBalance(Arc::new(Pool { services, shared: Arc::clone(&self.0.shared) }))
+    }
+
+    /// What it has earned and spent, for another one that takes its place.
+    pub(crate) fn ledger(&self) -> Ledger {
+        let Shared { retries, settings, .. } = &*self.0.shared;
+        Ledger { retries: Arc::clone(retries), budget: settings.budget }
     }
 
     /// The states of the instances, in the order given.

@@ -322,7 +322,7 @@ impl Drop for InFlight {
         if self.announced
             && let Some(rooms) = &*self.state.rooms.load()
         {
-            rooms.iter().for_each(|(room, bit)| room.released_at(*bit));
+            Room::released_at_each(rooms);
         }
     }
 }

@@ -7,7 +7,9 @@ use tower::Layer;
 use super::member::Member;
 use super::{EndpointRouter, Limits, ModelRouter, Router};
 use crate::backend::Backend;
-use crate::balance::{InstanceState, LoadBalance, LoadBalanceLayer, Rooms, Settings, Strategy};
+use crate::balance::{
+    InstanceState, Ledger, LoadBalance, LoadBalanceLayer, Rooms, Settings, Strategy,
+};
 use crate::endpoint::{Endpoints, ServiceType};
 use crate::fallback::FallbackLayer;
 use crate::rate_limit::{Limiter, RateLimitLayer};
@@ -138,32 +140,36 @@ impl<B, C> Builder<B, C> {
     }
 
     /// The router, to take the place of this one: who waits for a model there, and who will here, stand
-    /// in one line. What else is to go on is given to both, such as the states of their instances.
+    /// in one line, and what is left of a budget for retries is left. What else is to go on is given to both, such as the states of their instances.
     pub fn succeed<A, D>(self, before: &Router<A, D>) -> Router<B, C> {
         let services = before.0.services();
-        let rooms = services.flat_map(|(service_type, service)| {
+        let models = services.flat_map(|(service_type, service)| {
             let models = service.get_ref().get_ref().models();
-            models.map(move |(name, room)| ((service_type, name), room.room()))
+            models.map(move |(name, room)| {
+                ((service_type, name), (Arc::clone(room.room()), room.get_ref().ledger()))
+            })
         });
-        let rooms: HashMap<_, _> = rooms.collect();
-        self.build_with(|service_type, model| rooms.get(&(service_type, model)).copied())
+        let models: HashMap<_, _> = models.collect();
+        self.build_with(|service_type, model| models.get(&(service_type, model)).cloned())
     }
 
-    fn build_with<'a>(
+    fn build_with(
         self,
-        before: impl Fn(ServiceType, &str) -> Option<&'a Arc<Room>>,
+        before: impl Fn(ServiceType, &str) -> Option<(Arc<Room>, Ledger)>,
     ) -> Router<B, C> {
         let mut listeners = Listeners::default();
         let services = self.groups.into_iter().map(|(service_type, group)| {
             let Group { models, strategy, settings, limits, fallback, waiting_room, incomplete } =
                 group;
             let models = models.into_iter().map(|(name, Model { members, offers })| {
-                let before = before(service_type, &name).filter(|room| room.is_of(waiting_room));
+                let (before, ledger) = before(service_type, &name).unzip();
+                let before = before.filter(|room| room.is_of(waiting_room));
                 let new = || Arc::new(Room::new(waiting_room).before_balancer());
-                let room = before.map_or_else(new, Arc::clone);
+                let room = before.unwrap_or_else(new);
                 let instances = members.into_iter().map(Member::build);
                 let waits = waiting_room.has_places().then(|| Arc::clone(&room));
-                let balance = LoadBalance::new(instances, strategy(), settings, waits);
+                let balance =
+                    LoadBalance::new(instances, strategy(), settings, waits, ledger.as_ref());
                 listeners.add(balance.instances(), &room, waiting_room.has_places());
                 (name, offers, WaitingRoom::new(balance, room))
             });

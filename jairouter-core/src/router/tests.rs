@@ -129,6 +129,31 @@ async fn those_who_wait_stand_in_one_line_when_a_router_takes_the_place_of_anoth
     assert!(second.is_woken() && other.is_woken());
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_place_goes_to_whoever_has_waited_for_the_longest_whatever_the_model() {
+    let state = one_place();
+    let router = serving(&state, engine(), &["a", "b", "c"], Builder::build);
+    let running = router.clone().oneshot(request().with_model("a")).await.unwrap();
+    let served = Arc::new(std::sync::Mutex::new(Vec::new()));
+    let mut tasks = Vec::new();
+    for name in ["c", "b", "a", "c", "b", "a"] {
+        tokio::time::sleep(std::time::Duration::from_millis(1)).await;
+        let (router, served) = (router.clone(), Arc::clone(&served));
+        tasks.push(tokio::spawn(async move {
+            let answer = router.oneshot(request().with_model(name)).await.unwrap();
+            served.lock().unwrap().push(name);
+            tokio::time::sleep(std::time::Duration::from_millis(1)).await;
+            drop(answer);
+        }));
+        tokio::task::yield_now().await;
+    }
+    drop(running);
+    for task in tasks {
+        task.await.unwrap();
+    }
+    assert_eq!(*served.lock().unwrap(), ["c", "b", "a", "c", "b", "a"]);
+}
+
 #[tokio::test]
 async fn a_model_that_may_be_known_later_is_503_and_not_404() {
     let chat = |incomplete| {

@@ -123,19 +123,24 @@ fn last_number(events: &[u8]) -> Option<u64> {
     str::from_utf8(&number[..digits]).ok()?.parse().ok()
 }
 
-/// Where the last of these events that has one of these types says so. In text that a model writes the
-/// quotes are escaped.
+/// Where the last of these events that has one of these types says so, in its data or by its name. In text
+/// that a model writes the quotes are escaped.
 fn last_type(events: &[u8], types: &[&str]) -> Option<usize> {
-    const KEY: &[u8] = b"\"type\":";
-    let found = memchr::memmem::find_iter(events, KEY).filter(|at| {
-        let value = events[at + KEY.len()..].trim_ascii_start().strip_prefix(b"\"");
+    let of_data = memchr::memmem::find_iter(events, b"\"type\"").filter(|at| {
+        let value = events[at + b"\"type\"".len()..].trim_ascii_start().strip_prefix(b":");
+        let value = value.and_then(|value| value.trim_ascii_start().strip_prefix(b"\""));
         value.is_some_and(|value| {
-            types.iter().any(|name| {
-                value.strip_prefix(name.as_bytes()).is_some_and(|rest| rest.first() == Some(&b'"'))
-            })
+            let end = memchr::memchr(b'"', value).unwrap_or(value.len());
+            types.iter().any(|name| name.as_bytes() == &value[..end])
         })
     });
-    found.last()
+    let of_name = memchr::memmem::find_iter(events, b"event:").filter(|at| {
+        let is_line = events[..*at].last().is_none_or(|byte| is_break(*byte));
+        let value = &events[at + b"event:".len()..];
+        let end = memchr::memchr2(b'\n', b'\r', value).unwrap_or(value.len());
+        is_line && types.iter().any(|name| name.as_bytes() == value[..end].trim_ascii())
+    });
+    of_data.last().max(of_name.last())
 }
 
 #[cfg(test)]
@@ -148,6 +153,10 @@ mod tests {
             marks.see(piece.as_bytes());
         }
         marks
+    }
+
+    fn name_of(event: &str) -> &str {
+        event.rsplit('"').nth(1).unwrap()
     }
 
     #[test]
@@ -167,6 +176,12 @@ mod tests {
             assert!(!after(endpoint, &[&said]).is_unfinished(), "another dialect");
             assert!(after(endpoint, &[&begin, &said]).is_unfinished());
             assert!(!after(endpoint, &[&begin, &end]).is_unfinished());
+            let spaced = begin.replace("\"type\":", "\"type\" :");
+            assert!(after(endpoint, &[&spaced]).is_unfinished());
+            assert!(
+                after(endpoint, &[&format!("event: {}\ndata: {{}}\n\n", name_of(&begin))])
+                    .is_unfinished()
+            );
             assert!(!after(endpoint, &[&(begin.clone() + &end)]).is_unfinished());
             assert!(!after(endpoint, &[&begin, "data: [DONE]\n\n"]).is_unfinished());
             let is_image = matches!(endpoint, ImageGenerations | ImageEdits);

@@ -100,13 +100,16 @@ impl Tail {
 
     /// The stream ended properly: what is left goes on as it is.
     pub(super) fn finish(&mut self, out: &mut Queue) -> Ending {
+        if self.open {
+            // The half that has passed was too long to be held back, and the other has not come.
+            return Ending::Cut;
+        }
         if self.partial.len() == 0 {
             return Ending::Whole;
         }
         let last = self.partial.joined(b"\n\n");
-        // What has passed of a longer one has been looked at by nobody.
-        let ending = if self.open { Ending::Whole } else { ending(&last) };
-        if ending == Ending::Whole && !self.open {
+        let ending = ending(&last);
+        if ending == Ending::Whole {
             self.marks.see(&last);
         }
         if ending == Ending::Error(Bytes::new()) {

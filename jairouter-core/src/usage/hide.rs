@@ -1,21 +1,20 @@
 //! Leaving out what tells of the usage.
 
+use std::borrow::Cow;
+use std::collections::HashMap;
 use std::ops::Range;
 
 use bytes::{Bytes, BytesMut};
 use memchr::memmem;
-use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use crate::translate::{Events, first_blank_line, last_blank_line};
+use crate::translate::{Events, first_blank_line, is_break, last_blank_line};
 
-#[derive(Deserialize)]
-struct Chunk<'a> {
-    #[serde(borrow, default)]
-    choices: Option<&'a RawValue>,
-    #[serde(borrow, default)]
-    usage: Option<&'a RawValue>,
-}
+type Chunk<'a> = HashMap<Cow<'a, str>, &'a RawValue>;
+
+/// What every chunk has, and what tells nothing.
+const ENVELOPE: [&str; 7] =
+    ["id", "object", "created", "model", "usage", "system_fingerprint", "service_tier"];
 
 /// An event that grows past this is none that tells of the usage alone; it passes as it comes.
 const LARGEST_EVENT: usize = 256 * 1024;
@@ -31,7 +30,13 @@ impl Partial {
             true => data,
             false => [&self.0[..], &data].concat().into(),
         };
-        let end = last_blank_line(&data).unwrap_or(0);
+        let end = match last_blank_line(&data) {
+            // The other half of a line break may still come.
+            Some(end) if end == data.len() && data.ends_with(b"\r") => {
+                last_blank_line(&data[..end - 1]).unwrap_or(0)
+            }
+            end => end.unwrap_or(0),
+        };
         let rest = data.split_off(end);
         let large = rest.len() > LARGEST_EVENT;
         self.0 = if large { Bytes::new() } else { rest.clone() };
@@ -76,6 +81,10 @@ fn usage(events: Bytes) -> Bytes {
                 kept.extend_from_slice(b"null");
                 kept.extend_from_slice(&event[usage.end..]);
             }
+            Told::Scattered(written) => {
+                whole = false;
+                kept.extend_from_slice(&written);
+            }
         }
         start = end;
     }
@@ -89,6 +98,8 @@ enum Told {
     Alone,
     /// Here, beside something else.
     Beside(Range<usize>),
+    /// The same in data of several lines. The event without it, in one.
+    Scattered(Vec<u8>),
 }
 
 fn told(event: &[u8]) -> Told {
@@ -97,24 +108,44 @@ fn told(event: &[u8]) -> Told {
     let closed = [event, b"\n\n"].concat();
     let read = Events::default().push(&closed, |message| {
         let Ok(chunk) = serde_json::from_slice::<Chunk<'_>>(message.data) else { return Ok(()) };
-        let Some(usage) = chunk.usage.map(RawValue::get).filter(|usage| usage.starts_with('{'))
-        else {
+        let Some(usage) = chunk.get("usage").map(|usage| usage.get()) else { return Ok(()) };
+        if !usage.starts_with('{') {
             return Ok(());
+        }
+        let is_alone = match chunk.get("choices") {
+            Some(choices) => is_empty_list(choices.get()),
+            None => chunk.keys().all(|key| ENVELOPE.contains(&&**key)),
         };
-        told = match chunk.choices {
-            Some(choices) if !is_empty_list(choices.get()) => {
-                // Data of several lines has been put together, and stands nowhere.
-                let data = memmem::find(event, message.data);
-                let within = usage.as_ptr() as usize - message.data.as_ptr() as usize;
-                data.map_or(Told::Nothing, |data| {
-                    Told::Beside(data + within..data + within + usage.len())
-                })
-            }
-            _ => Told::Alone,
+        if is_alone {
+            told = Told::Alone;
+            return Ok(());
+        }
+        let within = usage.as_ptr() as usize - message.data.as_ptr() as usize;
+        told = match memmem::find(event, message.data) {
+            Some(data) => Told::Beside(data + within..data + within + usage.len()),
+            None => Told::Scattered(written(event, message.data, within..within + usage.len())),
         };
         Ok(())
     });
     if read.is_ok() { told } else { Told::Nothing }
+}
+
+/// The event with its data in one line, in which this is null.
+fn written(event: &[u8], data: &[u8], usage: Range<usize>) -> Vec<u8> {
+    let mut written = Vec::with_capacity(event.len());
+    for line in event.split(|byte| is_break(*byte)) {
+        if !line.is_empty() && !line.starts_with(b"data") {
+            written.extend_from_slice(line);
+            written.push(b'\n');
+        }
+    }
+    written.extend_from_slice(b"data: ");
+    for piece in [&data[..usage.start], b"null", &data[usage.end..]] {
+        // Between two tokens of JSON, a line's end is a space.
+        written.extend(piece.iter().map(|byte| if is_break(*byte) { b' ' } else { *byte }));
+    }
+    written.extend_from_slice(b"\n\n");
+    written
 }
 
 fn is_empty_list(json: &str) -> bool {

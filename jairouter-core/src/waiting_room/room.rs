@@ -1,3 +1,4 @@
+use std::cmp::Reverse;
 use std::fmt;
 use std::sync::{Arc, PoisonError};
 use std::task::Waker;
@@ -6,7 +7,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::line::{Line, Standing};
-use super::place::Place;
+use super::place::{Place, Priority};
 use super::settings::Settings;
 use crate::error::{Error, Kind};
 use crate::request::InferenceRequest;
@@ -98,6 +99,29 @@ impl Room {
             let now = Instant::now();
             self.with(None, |line| line.released(instance, now));
         }
+    }
+
+    /// The same in each of these rooms, where whoever stands in front is told first that has waited for the
+    /// longest: one of several models of an instance is not to starve another.
+    pub(crate) fn released_at_each(rooms: &[(Arc<Self>, Option<u64>)]) {
+        if let [(room, instance)] = rooms {
+            return room.released_at(*instance);
+        }
+        let waits = rooms.iter().filter(|(room, _)| room.somebody_waits());
+        let mut waits: Vec<_> = waits.map(|one| (one.0.front(), one)).collect();
+        // Those who are called already before those who are not.
+        waits.sort_by_key(|(front, _)| *front);
+        for (_, (room, instance)) in waits {
+            room.released_at(*instance);
+        }
+    }
+
+    /// Where whoever is first in line stands, by what can be compared with another room's.
+    fn front(&self) -> Option<(Reverse<Priority>, bool, Instant)> {
+        let line = self.line.lock().unwrap_or_else(PoisonError::into_inner);
+        let (first, _) = line.watch()?;
+        let received = self.epoch + Duration::from_nanos(first.received);
+        Some((first.priority, first.retried, received))
     }
 
     /// Pairs with the fence in [`Room::enter`].
