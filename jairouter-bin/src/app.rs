@@ -11,12 +11,12 @@ use std::thread;
 
 use tokio::runtime::Runtime;
 
-use crate::cli::{Cli, Command};
-use crate::config::Config;
+use crate::cli::{Cli, Command, Keys};
+use crate::config::{self, Config};
 use crate::discover::{self, Known};
 use crate::live::Live;
 use crate::reload::{self, Refused, Source};
-use crate::{greeting, local, log, server};
+use crate::{greeting, keys, local, log, server};
 
 /// How many ports above the usual one are tried where no configuration names one.
 const SPARE_PORTS: u16 = 10;
@@ -25,6 +25,7 @@ const SPARE_PORTS: u16 = 10;
 pub fn run(cli: &Cli) -> ExitCode {
     let outcome = match (&cli.command, &cli.config) {
         (Some(Command::Check { config }), _) => check(config),
+        (Some(Command::Keys(Keys::New { name })), _) => new_key(name),
         (None, Some(config)) => serve_file(config),
         (None, None) => serve_local(),
     };
@@ -44,6 +45,22 @@ fn check(path: &Path) -> Result<(), String> {
     text.push_str(&greeting::services(&config, &Known::new()));
     text.push_str(&greeting::inactive(&config));
     say(&text)
+}
+
+/// Makes a key. The name may be anything that a YAML string can be.
+fn new_key(name: &str) -> Result<(), String> {
+    if !config::is_model_name(name) {
+        return Err("a key's name is 1 to 256 bytes, and holds no control characters".into());
+    }
+    let key = keys::new()?;
+    // JSON is YAML, too.
+    let name = serde_json::Value::from(name);
+    let digest = config::written(&keys::digest(&key));
+    say(&format!(
+        "The key, which is kept nowhere and is not shown again:\n\n  {key}\n\n\
+         For the configuration, under security.api-keys:\n\n    - name: {name}\n      \
+         digest: \"{digest}\"\n"
+    ))
 }
 
 /// The configuration in this file, or every error in it.
@@ -72,7 +89,10 @@ fn serve_file(path: &Path) -> Result<(), String> {
     let source = source.map_err(|error| format!("SIGHUP cannot be waited for: {error}"))?;
     let config = load(path)?;
     let known = main.block_on(discover::first(&config));
-    serve(&main, config, known, Some(source), &greeting::of_file)
+    let served = serve(&main, config, known, Some(source), &greeting::of_file);
+    // A name may be being resolved, which nobody waits for any more.
+    main.shutdown_background();
+    served
 }
 
 /// Serves what runs on this machine, or the simulated engine.
@@ -81,7 +101,9 @@ fn serve_local() -> Result<(), String> {
     let found = main.block_on(discover::engines());
     let (config, known) = local::config(&found)?;
     let greeting = |address, _: &Config, _: &Known| greeting::of_machine(address, &found);
-    serve(&main, config, known, None, &greeting)
+    let served = serve(&main, config, known, None, &greeting);
+    main.shutdown_background();
+    served
 }
 
 /// The main thread's, where everything is done that is no request.

@@ -25,4 +25,17 @@ pub enum Command {
         /// The configuration, in YAML.
         config: PathBuf,
     },
+    /// Keys for those who may ask.
+    #[command(subcommand)]
+    Keys(Keys),
+}
+
+/// What to do with keys.
+#[derive(Debug, Subcommand)]
+pub enum Keys {
+    /// Make a key, and print it once, with what the configuration says of it.
+    New {
+        /// What its holder is called in the configuration and in logs.
+        name: String,
+    },
 }

@@ -1,7 +1,7 @@
 //! Asking engines which models they have: those of the configuration that were given none, again and
 //! again, and once whatever runs on this machine, if there is no configuration.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,6 +10,7 @@ use futures::future::join_all;
 use http::header::{CONTENT_TYPE, HOST, USER_AGENT};
 use http::{HeaderMap, HeaderValue, Method, Request, Uri};
 use http_body_util::{BodyExt, Collected, Limited};
+use jairouter_core::client::NewConnection;
 use jairouter_core::{Backend, Payload};
 use tokio::sync::{Notify, mpsc};
 use tokio::time::{sleep, timeout};
@@ -88,26 +89,35 @@ impl Lister {
     }
 
     /// Asks for as long as it is polled, and whenever the instance has `recovered`. An instance that
-    /// does not answer is left with what it said last, and asked more often.
+    /// does not answer is left with what it said last, which is what is `known` of it at first, and asked
+    /// more often. What it has no more counts when it has said so twice.
     pub(crate) async fn run(
         mut self,
-        is_known: bool,
+        known: Option<Vec<Box<str>>>,
         recovered: Arc<Notify>,
         lists: mpsc::Sender<Listed>,
     ) {
         let interval = self.settings.interval;
-        let mut pause = is_known.then_some(interval);
-        let (mut again, mut failing) = (AGAIN, false);
+        let mut pause = known.is_some().then_some(interval);
+        let (mut again, mut failing, mut doubted) = (AGAIN, false, false);
+        let mut last = known.unwrap_or_default();
         loop {
             if let Some(pause) = pause {
                 // One that recovers again and again is not asked all the time.
                 sleep(AGAIN).await;
-                // Whichever is first.
-                let _ = timeout(pause.saturating_sub(AGAIN), recovered.notified()).await;
+                if timeout(pause.saturating_sub(AGAIN), recovered.notified()).await.is_ok() {
+                    again = AGAIN;
+                }
             }
             let instance = &self.instance.clone();
             match self.ask().await {
+                // An engine that is starting may list none of what it will have.
+                Ok(models) if lacks(&models, &last) && !std::mem::replace(&mut doubted, true) => {
+                    pause = Some(AGAIN);
+                }
                 Ok(models) => {
+                    last.clone_from(&models);
+                    doubted = false;
                     if std::mem::take(&mut failing) {
                         tracing::info!(instance, "the instance lists its models again");
                     }
@@ -129,7 +139,7 @@ impl Lister {
         }
     }
 
-    /// Its models, each once, in its own order.
+    /// Its models, each once and in order.
     async fn ask(&mut self) -> Result<Vec<Box<str>>, String> {
         let list = match timeout(self.settings.timeout, self.list()).await {
             Ok(list) => list?,
@@ -149,19 +159,35 @@ impl Lister {
         body.map(Collected::to_bytes).map_err(|error| error.to_string())
     }
 
-    /// Those that callers can name, each once.
+    /// Those that callers can name, each once and in order.
+    ///
+    /// None of another gateway of this kind: two that ask each other would keep what nobody has, and send
+    /// a request for it round in circles.
     fn names(&self, list: &[u8]) -> Result<Vec<Box<str>>, String> {
+        if memchr::memmem::find(list, br#""owned_by":"jairouter""#).is_some() {
+            return Err("it is a gateway itself: name the models it is to be asked for".into());
+        }
         let names = self.backend.model_names(list).map_err(|error| error.to_string())?;
-        let mut seen = HashSet::new();
-        let names = names.into_iter().filter(|name| is_model_name(name));
-        let names = names.filter(|name| seen.insert(name.clone())).take(MOST_MODELS);
-        Ok(names.map(String::into_boxed_str).collect())
+        let count = names.len();
+        let names = names.into_iter().filter(|name| is_model_name(name)).take(MOST_MODELS);
+        let names: BTreeSet<_> = names.map(String::into_boxed_str).collect();
+        if names.len() < count {
+            let (instance, left) = (&self.instance, count - names.len());
+            tracing::debug!(
+                instance,
+                left,
+                "names that are none, are given twice, or are too many"
+            );
+        }
+        Ok(names.into_iter().collect())
     }
 
     fn request(&self) -> Request<Payload> {
         let mut request = Request::new(Payload::default());
         *request.uri_mut() = self.uri.clone();
         *request.headers_mut() = self.headers.clone();
+        // One that was kept since the last time may be closed by now.
+        request.extensions_mut().insert(NewConnection);
         if let Some(body) = self.backend.models_request() {
             *request.method_mut() = Method::POST;
             let json = HeaderValue::from_static("application/json");
@@ -170,6 +196,11 @@ impl Lister {
         }
         request
     }
+}
+
+/// Whether one of those that were there is not.
+fn lacks(models: &[Box<str>], last: &[Box<str>]) -> bool {
+    last.iter().any(|name| models.binary_search(name).is_err())
 }
 
 /// The ports the field's engines listen on by default, and how they are spoken to.
@@ -220,9 +251,5 @@ async fn on_this_machine(adapter: &str, base_url: &str) -> Option<Vec<Box<str>>>
     instance.connect_timeout = PATIENCE;
     let mut lister = Lister::new(&instance, Transport::to(&instance).ok()?).ok()?;
     let list = timeout(PATIENCE, lister.list()).await.ok()?.ok()?;
-    // A gateway of our own is not an engine: asking it would go round in circles.
-    if memchr::memmem::find(&list, br#""owned_by":"jairouter""#).is_some() {
-        return None;
-    }
     lister.names(&list).ok()
 }

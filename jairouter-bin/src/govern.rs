@@ -10,6 +10,7 @@ use jairouter_core::rate_limit::{
 };
 use jairouter_core::waiting_room;
 
+use crate::authorize::OwnLimit;
 use crate::config::{self, Config, LimitAlgorithm, ModelName, Queue, RateLimit, Scope, Service};
 use crate::kept::{Keeper, LimitSpec};
 
@@ -41,11 +42,14 @@ pub(crate) fn clients(config: &Config) -> usize {
 
 /// Whether any limit goes by tokens, so that streams have to say what they use.
 pub(crate) fn counts_tokens(config: &Config) -> bool {
-    config.services.iter().any(|service| {
-        let of_instances = service.instances.iter().flat_map(|one| &one.rate_limits);
-        let mut limits = service.rate_limits.iter().chain(of_instances);
-        limits.any(|limit| limit.tokens_per_minute.is_some())
-    })
+    let mut keys = config.security.keys.iter().flatten();
+    let of_keys = keys.any(|key| key.tokens_per_minute.is_some());
+    of_keys
+        || config.services.iter().any(|service| {
+            let of_instances = service.instances.iter().flat_map(|one| &one.rate_limits);
+            let mut limits = service.rate_limits.iter().chain(of_instances);
+            limits.any(|limit| limit.tokens_per_minute.is_some())
+        })
 }
 
 /// The limits of one place, as they are collected.
@@ -190,6 +194,29 @@ fn algorithm(limit: &RateLimit) -> Box<dyn Algorithm> {
         LimitAlgorithm::SlidingWindow => Box::new(SlidingWindow::new(rate, capacity)),
         LimitAlgorithm::WarmUp => Box::new(WarmUp::new(rate, capacity, limit.warm_up)),
     }
+}
+
+/// The limits of a key's holder, wherever it asks from.
+pub(crate) fn of_key(key: &config::Key, keeper: &mut Keeper<'_>) -> Limits {
+    let mut place =
+        Place { keeper, at: format!("the key '{}'", key.name), clients: 0, limits: Vec::new() };
+    if let Some(most) = key.requests_per_minute {
+        let rate = most as f64 / 60.0;
+        let limit = RateLimit { rate, capacity: most, ..RateLimit::default() };
+        place.add("the rate limit of your API key".into(), LimitSpec::Requests(limit), |what| {
+            OwnLimit(Limit::new(TokenBucket::new(rate, most)).named(what))
+        });
+    }
+    if let Some(most) = key.tokens_per_minute {
+        place.add("the token limit of your API key".into(), LimitSpec::Tokens(most), |what| {
+            TokensPerMinute::new(most).named(what)
+        });
+    }
+    if let Some(most) = key.concurrency {
+        let what = "the concurrency limit of your API key".into();
+        place.add(what, LimitSpec::Concurrency(most), |what| Concurrency::new(most).named(what));
+    }
+    place.limits
 }
 
 /// The breaker of an instance, if it has one.

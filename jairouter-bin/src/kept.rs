@@ -11,6 +11,7 @@ use jairouter_core::fallback::Cache;
 use jairouter_core::rate_limit::Limiter;
 use jairouter_core::{Backend, ServiceType};
 use tokio::sync::{Notify, mpsc};
+use tokio::time::Instant;
 
 use crate::config::{self, CircuitBreaker, Discovery, HealthCheck, RateLimit, Tls};
 use crate::discover::{Listed, Lister};
@@ -33,7 +34,17 @@ pub(crate) struct Kept {
 /// Where a limit is, and what people call it. Several may be called the same, in their order.
 type LimitName = (String, String);
 
-type KeptLimit = (LimitSpec, Arc<dyn Limiter>);
+struct KeptLimit {
+    spec: LimitSpec,
+    limit: Arc<dyn Limiter>,
+    /// Since when nothing has it.
+    unused: Option<Instant>,
+}
+
+/// For how long a limit is kept that nothing has, as that of a model which an engine lists no more: it may
+/// come back, and is not to be given twice. And how many such limits.
+const MEMORY: Duration = Duration::from_secs(600);
+const MOST_UNUSED: usize = 10_000;
 
 /// What a limit is made of. One that is made of the same goes on.
 #[derive(Debug, Clone, PartialEq)]
@@ -89,8 +100,29 @@ impl<'a> Keeper<'a> {
     }
 
     /// All of them, and what is to be done beside the requests.
-    pub(crate) fn done(self) -> (Kept, Vec<Task>) {
+    pub(crate) fn done(mut self) -> (Kept, Vec<Task>) {
+        self.remember();
         (self.new, self.tasks)
+    }
+
+    /// Keeps limits that nothing has any more, for a while.
+    fn remember(&mut self) {
+        let now = Instant::now();
+        let gone = self.old.limits.iter().filter(|(name, _)| !self.new.limits.contains_key(*name));
+        let gone = gone.filter_map(|(name, limits)| {
+            let unused = |kept: &KeptLimit| {
+                let since = kept.unused.unwrap_or(now);
+                (now.saturating_duration_since(since) < MEMORY).then(|| KeptLimit {
+                    spec: kept.spec.clone(),
+                    limit: Arc::clone(&kept.limit),
+                    unused: Some(since),
+                })
+            };
+            let limits: Option<Vec<_>> = limits.iter().map(unused).collect();
+            Some((name.clone(), limits?))
+        });
+        let gone: Vec<_> = gone.take(MOST_UNUSED).collect();
+        self.new.limits.extend(gone);
     }
 
     /// The limit that is called this at this place.
@@ -105,10 +137,11 @@ impl<'a> Keeper<'a> {
         let ours = self.new.limits.get(&name).map_or(0, Vec::len);
         let old = self.old.limits.get(&name).and_then(|limits| limits.get(ours));
         let limit = match old {
-            Some((before, limit)) if *before == spec => Arc::clone(limit),
+            Some(kept) if kept.spec == spec => Arc::clone(&kept.limit),
             _ => Arc::new(make(name.1.clone())),
         };
-        self.new.limits.entry(name).or_default().push((spec, Arc::clone(&limit)));
+        let kept = KeptLimit { spec, limit: Arc::clone(&limit), unused: None };
+        self.new.limits.entry(name).or_default().push(kept);
         limit
     }
 
@@ -150,13 +183,13 @@ impl<'a> Keeper<'a> {
         &mut self,
         instance: &config::Instance,
         transport: &Transport,
-        is_known: bool,
+        known: Option<&Vec<Box<str>>>,
     ) -> Result<Arc<Attended>, String> {
         let spec = InstanceSpec::of(instance);
         let old = self.old.instances.get(&instance.id).filter(|old| old.spec == spec);
         let attended = match old {
             Some(old) => Arc::clone(old),
-            None => Arc::new(self.attend(spec, instance, transport, is_known)?),
+            None => Arc::new(self.attend(spec, instance, transport, known)?),
         };
         attended.state.set_weight(instance.weight);
         attended.state.set_max_concurrency(instance.max_concurrency.unwrap_or(u32::MAX));
@@ -169,7 +202,7 @@ impl<'a> Keeper<'a> {
         spec: InstanceSpec,
         instance: &config::Instance,
         transport: &Transport,
-        is_known: bool,
+        known: Option<&Vec<Box<str>>>,
     ) -> Result<Attended, String> {
         let breaker = govern::breaker(instance);
         let recovered = Arc::new(Notify::new());
@@ -183,7 +216,7 @@ impl<'a> Keeper<'a> {
         if instance.is_asked() {
             let lister = Lister::new(instance, transport.sibling())?;
             let lists = self.lists.clone();
-            tasks.push(self.task(Box::pin(lister.run(is_known, recovered, lists))));
+            tasks.push(self.task(Box::pin(lister.run(known.cloned(), recovered, lists))));
         }
         state.set_up(instance.active);
         Ok(Attended { spec, state: Arc::new(state), breaker, tasks })

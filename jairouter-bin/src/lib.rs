@@ -1,12 +1,14 @@
 //! What the program `jairouter` is made of: YAML, sockets and logs around the library's stack.
 
 pub mod app;
+pub mod authorize;
 pub mod cli;
 pub mod config;
 pub mod discover;
 mod govern;
 mod greeting;
 mod kept;
+pub mod keys;
 pub mod live;
 pub mod local;
 pub mod log;

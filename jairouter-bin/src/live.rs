@@ -4,20 +4,29 @@ use std::collections::HashMap;
 use std::future::pending;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
-use futures::StreamExt;
-use futures::future::BoxFuture;
+use futures::future::{BoxFuture, OptionFuture};
 use futures::stream::FuturesUnordered;
+use futures::{FutureExt, StreamExt};
 use jairouter_core::reload::Reloadable;
 use tokio::sync::mpsc;
+use tokio::time::sleep;
 
 use crate::config::Config;
 use crate::discover::{Known, Listed};
 use crate::kept::{Keeper, Kept, Task};
+use crate::keys::Keys;
 use crate::reload::{self, Cause, Refused, Source};
 use crate::server::{self, Status};
 use crate::stack::{self, AnyRouter, App, Front};
 use crate::transport::Siblings;
+
+/// For how long lists are collected before they are served: they often come together.
+const TOGETHER: Duration = Duration::from_millis(100);
+
+/// How many models are named in a line of the log.
+const MOST_NAMED: usize = 20;
 
 /// How many lists wait to be read.
 const MOST_LISTED: usize = 64;
@@ -41,6 +50,7 @@ pub struct Live {
 /// What may take the place of what serves.
 struct Built {
     router: AnyRouter,
+    keys: Keys,
     kept: Kept,
     tasks: Vec<Task>,
 }
@@ -63,9 +73,10 @@ impl Live {
         let none = Kept::default();
         let mut keeper = Keeper::new(&none, answers.clone());
         let router = stack::router(&config, &known, &mut keeper)?.build();
+        let keys = stack::keys(&config, &mut keeper);
         let (kept, tasks) = keeper.done();
         let instances = router.instances().cloned().collect();
-        let status = Arc::new(Status::new(server::Settings::of(&config.server), instances));
+        let status = Arc::new(Status::new(server::Settings::of(&config.server), keys, instances));
         let front = Front::new(&config);
         let (cores, tasks) = (Vec::new(), tasks.into_iter().collect());
         Ok(Self {
@@ -105,9 +116,18 @@ impl Live {
     /// configurations, for as long as it is polled.
     pub async fn run(mut self) {
         let mut another = next(self.source.take());
+        let mut due = None;
         loop {
             tokio::select! {
-                Some(listed) = self.lists.recv() => self.listed(listed),
+                Some(listed) = self.lists.recv() => {
+                    if self.is_asked(&listed) && self.note(listed.instance, listed.models) {
+                        due.get_or_insert_with(|| Box::pin(sleep(TOGETHER)));
+                    }
+                }
+                () = OptionFuture::from(due.as_mut()).map(drop), if due.is_some() => {
+                    due = None;
+                    self.relist();
+                }
                 Some(_) = self.tasks.next() => {}
                 (source, cause) = &mut another => {
                     self.reload(source.path(), cause);
@@ -170,17 +190,7 @@ impl Live {
     }
 
     /// Serves what instances have said they have.
-    fn listed(&mut self, first: Listed) {
-        let mut changed = false;
-        let mut next = Some(first);
-        // Those that have answered meanwhile are one change.
-        while let Some(listed) = next {
-            changed |= self.is_asked(&listed) && self.note(listed.instance, listed.models);
-            next = self.lists.try_recv().ok();
-        }
-        if !changed {
-            return;
-        }
+    fn relist(&mut self) {
         match self.build(&self.config, &self.known) {
             Ok(built) => self.serve(built),
             Err(error) => {
@@ -206,7 +216,11 @@ impl Live {
         let old = before.unwrap_or(&none);
         let only = |these: &[Box<str>], not: &[Box<str>]| {
             let left = these.iter().filter(|name| !not.contains(name));
-            left.map(|name| &**name).collect::<Vec<_>>().join(", ")
+            let left: Vec<_> = left.map(|name| &**name).collect();
+            match left.len() {
+                0..=MOST_NAMED => left.join(", "),
+                all => format!("{} and {} more", left[..MOST_NAMED].join(", "), all - MOST_NAMED),
+            }
         };
         let (added, gone) = (only(&models, old), only(old, &models));
         tracing::info!(instance, added, gone, "the models of an instance");
@@ -218,17 +232,18 @@ impl Live {
     fn build(&self, config: &Config, known: &Known) -> Result<Built, String> {
         let mut keeper = Keeper::new(&self.kept, self.answers.clone());
         let router = stack::router(config, known, &mut keeper)?.succeed(&self.router);
+        let keys = stack::keys(config, &mut keeper);
         let (kept, tasks) = keeper.done();
-        Ok(Built { router, kept, tasks })
+        Ok(Built { router, keys, kept, tasks })
     }
 
     /// Has every core swap it in.
-    fn serve(&mut self, Built { router, kept, tasks }: Built) {
+    fn serve(&mut self, Built { router, keys, kept, tasks }: Built) {
         for Core { app, siblings } in &mut self.cores {
             app.swap(stack::app(&self.front, &router, siblings));
         }
         let settings = server::Settings::of(&self.config.server);
-        self.status.serve(settings, router.instances().cloned().collect());
+        self.status.serve(settings, keys, router.instances().cloned().collect());
         self.tasks.extend(tasks);
         (self.kept, self.router) = (kept, router);
     }

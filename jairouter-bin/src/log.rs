@@ -55,6 +55,7 @@ pub fn access(exchange: &Exchange) {
         total_ms = exchange.total.as_millis() as u64,
         bytes = exchange.bytes,
         client = exchange.client.map(tracing::field::display),
+        key = exchange.principal.as_deref(),
         end,
     );
 }

@@ -8,15 +8,18 @@ use jairouter_core::balance::{
     Random, RetryBudget, RoundRobin, Strategy,
 };
 use jairouter_core::observe::{Exchange, ObserveLayer, Observed};
+use jairouter_core::rate_limit::{RateLimit, RateLimitLayer};
 use jairouter_core::router::{Builder, Group, Member};
 use jairouter_core::usage::{StreamUsage, StreamUsageLayer};
 use jairouter_core::{Backend, Gateway, Router, Upstream};
 use tower::Layer;
 
+use crate::authorize::{Authorize, KeyLimits};
 use crate::config::{self, BalanceKind, Config, ModelName, Models};
 use crate::discover::Known;
 use crate::govern;
 use crate::kept::Keeper;
+use crate::keys::{Key, Keys};
 use crate::log;
 use crate::transport::{Siblings, Transport};
 
@@ -29,7 +32,10 @@ type AnyMember = Member<Arc<dyn Backend>, Transport>;
 type AnyBuilder = Builder<Arc<dyn Backend>, Transport>;
 
 /// What answers on one core.
-pub type App = Gateway<Observed<fn(&Exchange), StreamUsage<AnyRouter>>>;
+pub type App = Gateway<Observed<fn(&Exchange), StreamUsage<ForKeys>>>;
+
+/// The router, for the holders of keys.
+type ForKeys = RateLimit<KeyLimits, Authorize<AnyRouter>>;
 
 /// Retries that are always allowed at a time, however little is in flight.
 const RETRY_FLOOR: u32 = 2;
@@ -62,14 +68,21 @@ pub(crate) fn router(
             group = group.limit(limits);
         }
         for (settings, names) in service.instances.iter().zip(names) {
-            let is_known = known.contains_key(&settings.id);
-            for (name, member) in members(settings, names, clients, is_known, keeper)? {
+            let known = known.get(&settings.id);
+            for (name, member) in members(settings, names, clients, known, keeper)? {
                 group = group.instance(name, member);
             }
         }
         builder = builder.service(service.service_type, group);
     }
     Ok(builder)
+}
+
+/// Who may ask by this configuration, over the handles of those before.
+pub(crate) fn keys(config: &Config, keeper: &mut Keeper<'_>) -> Keys {
+    let key = |key: &config::Key| Key::new(key.clone(), govern::of_key(key, keeper));
+    let keys = config.security.keys.as_ref();
+    Keys::new(keys.map(|keys| keys.iter().map(key).collect()))
 }
 
 /// What is the same before every router of a configuration.
@@ -111,7 +124,8 @@ pub(crate) fn app(front: &Front, router: &AnyRouter, siblings: &mut Siblings) ->
     siblings.renew();
     let router = router.map_clients(|transport| siblings.of(transport));
     siblings.close_unused();
-    let counted = StreamUsageLayer::new(front.counts_tokens).layer(router);
+    let for_keys = RateLimitLayer::new(KeyLimits).layer(Authorize::new(router));
+    let counted = StreamUsageLayer::new(front.counts_tokens).layer(for_keys);
     let observed = ObserveLayer::new(log::access as fn(&Exchange)).layer(counted);
     front.gateway.map(|()| observed).with_models(models)
 }
@@ -147,11 +161,11 @@ fn members(
     settings: &config::Instance,
     names: Vec<ModelName>,
     clients: usize,
-    is_known: bool,
+    known: Option<&Vec<Box<str>>>,
     keeper: &mut Keeper<'_>,
 ) -> Result<Vec<(Box<str>, AnyMember)>, String> {
     let transport = keeper.transport(settings)?;
-    let attended = keeper.instance(settings, &transport, is_known)?;
+    let attended = keeper.instance(settings, &transport, known)?;
     let limits = govern::of_instance(settings, clients, keeper);
     let member = |ModelName { name, own }| {
         let backend = Arc::clone(&settings.backend);

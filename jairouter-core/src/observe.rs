@@ -15,6 +15,7 @@
 use std::fmt;
 use std::net::IpAddr;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -29,7 +30,7 @@ use crate::body::{BodyGuard, End, GuardedBody};
 use crate::endpoint::Endpoint;
 use crate::error::{Attempt, Error, Kind};
 use crate::fallback::InVain;
-use crate::request::InferenceRequest;
+use crate::request::{InferenceRequest, Principal};
 
 /// Someone who is told the story of each request.
 ///
@@ -75,6 +76,8 @@ pub struct Exchange {
     pub stream: bool,
     /// The caller's address.
     pub client: Option<IpAddr>,
+    /// Who the caller is, if that is known.
+    pub principal: Option<Arc<str>>,
     /// The request's id.
     pub request_id: Option<Box<str>>,
     /// The instance that answered, as it is called.
@@ -105,6 +108,7 @@ impl<F: Fn(&Exchange) + Clone> Observe for F {
             model: (*request.model).into(),
             stream: request.stream,
             client: request.client,
+            principal: request.extensions.get().map(|Principal(name)| Arc::clone(name)),
             request_id: text(&request.headers, "x-request-id"),
             instance: None,
             status: StatusCode::from_u16(499).unwrap_or_default(),

@@ -16,6 +16,11 @@ use crate::error::Error;
 use crate::payload::Payload;
 use crate::peek::{self, Peek};
 
+/// Who asks, in a request's [extensions](Parts::extensions), as whoever let it in knows it: the name of a
+/// key or of an account, and never a credential. It is in logs, and what is kept for a caller is kept for it.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Principal(pub Arc<str>);
+
 /// One question, parsed. Immutable; cloning is a reference count, so retry and fallback are free.
 ///
 /// ```

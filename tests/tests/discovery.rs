@@ -40,7 +40,12 @@ fn answer(list: &Mutex<String>, request: &str) -> Vec<Step> {
     if !request.starts_with("GET /v1/models") {
         return vec![Send(json("200 OK", r#"{"choices":[{"message":{"content":"Hi"}}]}"#))];
     }
-    match &**list.lock().expect("nobody panicked") {
+    let mut list = list.lock().expect("nobody panicked");
+    match &**list {
+        "none, once" => {
+            *list = self::list(&["a"]);
+            vec![Send(json("200 OK", &self::list(&[])))]
+        }
         "" => vec![Fin],
         "slow" => vec![Sleep(Duration::from_secs(5)), Fin],
         list => vec![Send(json("200 OK", list))],
@@ -154,6 +159,41 @@ async fn what_holds_for_an_instance_holds_for_all_its_models_and_outlives_a_new_
     serves(&gateway, &["a", "b", "c"]).await;
     assert_eq!((status(&gateway, "c").await, status(&gateway, "c").await), (200, 503));
     assert_eq!(status(&gateway, "a").await, 503, "what it had has not been given again");
+}
+
+#[tokio::test]
+async fn a_model_that_is_gone_and_comes_back_has_what_was_left_of_its_limits() {
+    let engine = Engine::new(&["a", "b"]).await;
+    let limit = "  rate-limit: { enabled: true, capacity: 2, rate: 0.001, scope: model }\n";
+    let gateway = start(yaml(limit, &[at(&engine, "")])).await;
+    assert_eq!((status(&gateway, "a").await, status(&gateway, "a").await), (200, 200));
+    engine.says(list(&["b"]));
+    serves(&gateway, &["b"]).await;
+    engine.says(list(&["a", "b"]));
+    serves(&gateway, &["a", "b"]).await;
+    assert_eq!((status(&gateway, "a").await, status(&gateway, "b").await), (429, 200));
+}
+
+#[tokio::test]
+async fn a_list_that_lacks_a_model_counts_when_it_lacks_it_twice() {
+    let engine = Engine::new(&["a"]).await;
+    let gateway = start(yaml("", &[at(&engine, "")])).await;
+    let asked = engine.asked("/v1/models");
+    engine.says("none, once".to_owned());
+    until("it was asked again", || engine.asked("/v1/models") > asked + 2).await;
+    assert_eq!(models(&gateway).await, ["a"]);
+    assert!(!gateway.log().contains(r#""gone":"a""#), "{}", gateway.log());
+}
+
+#[tokio::test]
+async fn another_gateway_is_no_engine() {
+    let engine = Engine::new(&["a"]).await;
+    let inner = start(yaml("", &[at(&engine, "")])).await;
+    let outer = start(yaml("", &[format!("{{ base-url: 'http://{}' }}", inner.address())])).await;
+    outer.logged("it is a gateway itself").await;
+    assert_eq!((models(&outer).await, status(&outer, "a").await), (Vec::<String>::new(), 503));
+    let named = format!("{{ base-url: 'http://{}', models: [a] }}", inner.address());
+    assert_eq!(status(&start(yaml("", &[named])).await, "a").await, 200);
 }
 
 #[tokio::test]

@@ -28,6 +28,7 @@ mod names;
 mod node;
 mod reader;
 mod sections;
+mod security;
 mod server;
 mod tls;
 mod types;
@@ -44,6 +45,8 @@ pub use governed::{
 };
 pub(crate) use instance::is_model_name;
 pub(crate) use sections::answer;
+pub(crate) use security::written;
+pub use security::{Key, Security};
 pub use tls::Tls;
 pub use types::{
     Balance, BalanceKind, Config, Inactive, Instance, Log, LogFormat, Management, ModelName,
@@ -109,6 +112,9 @@ pub fn load(text: &str, env: &dyn Fn(&str) -> Option<String>) -> Result<Config, 
     if let Some(mut map) = reader.root(&root).map() {
         if let Some(field) = map.take("server") {
             server::server(&field, &mut config.server);
+        }
+        if let Some(field) = map.take("security") {
+            config.security = security::security(&field);
         }
         if let Some(field) = map.take("management") {
             server::management(&field, &mut config.management);

@@ -14,6 +14,7 @@ use super::governed::{
     CircuitBreaker, Concurrency, Discovery, Fallback, HealthCheck, Queue, RateLimit,
 };
 use super::identity;
+use super::security::Security;
 use super::tls::Tls;
 
 /// A configuration, checked and resolved: every instance holds what counts for it.
@@ -22,6 +23,8 @@ use super::tls::Tls;
 pub struct Config {
     /// The listener of callers.
     pub server: Server,
+    /// Who may ask.
+    pub security: Security,
     /// The listener of operators.
     pub management: Management,
     /// What is served.

@@ -8,13 +8,14 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use http::header::{ALLOW, CONNECTION, CONTENT_TYPE, HOST};
+use http::header::{ALLOW, CONNECTION, CONTENT_TYPE, HOST, WWW_AUTHENTICATE};
 use http::uri::Authority;
 use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode, Version};
 use http_body::Body as HttpBody;
 use hyper::body::Incoming;
 use jairouter_core::gateway::{ClientAddr, request_id};
-use jairouter_core::{Error, Kind, envelope};
+use jairouter_core::{Endpoint, Error, Kind, envelope};
+use jiff::Timestamp;
 use pin_project_lite::pin_project;
 use tower::Service;
 use tower::util::Oneshot;
@@ -56,6 +57,29 @@ impl<S> Front<S> {
             _ => check_host(request).err().map(|error| envelope::response(&error)),
         }
     }
+
+    /// Lets the request in, if whoever sent it may ask anything; or why not.
+    fn admit(&self, request: &mut Request<Incoming>, id: &HeaderValue) -> Option<Response<Bytes>> {
+        let error = self.status.keys.load().admit(request, Timestamp::now()).err()?;
+        let client = client_addr(self.peer, request.headers(), &self.settings.trusted_proxies);
+        tracing::info!(
+            target: "access",
+            request_id = id.to_str().ok(),
+            path = request.uri().path(),
+            status = error.status().as_u16(),
+            error = error.kind().code(),
+            %client,
+            "refused at the door"
+        );
+        let path = request.uri().path();
+        let path = path.strip_prefix("/api").unwrap_or(path);
+        let mut response = match Endpoint::from_path(path) {
+            Some(endpoint) => envelope::response_to(endpoint, &error),
+            None => envelope::response(&error),
+        };
+        response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        Some(response)
+    }
 }
 
 impl<S, B> hyper::service::Service<Request<Incoming>> for Front<S>
@@ -71,7 +95,12 @@ where
         let answering = Some(self.shared.answer());
         let id = request_id(request.headers_mut());
         let is_old = request.version() < Version::HTTP_11;
-        if let Some(mut answer) = self.answer(&request) {
+        let answer = self.answer(&request).or_else(|| match request.uri().path() {
+            // Whoever asks how the gateway is, is no caller.
+            "/healthz" | "/readyz" => None,
+            _ => self.admit(&mut request, &id),
+        });
+        if let Some(mut answer) = answer {
             answer.headers_mut().insert(REQUEST_ID, id);
             if !request.body().is_end_stream() {
                 answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));

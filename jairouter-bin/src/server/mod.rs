@@ -36,6 +36,7 @@ use tower::Service;
 pub use listen::Listeners;
 
 use crate::config;
+use crate::keys::Keys;
 
 /// How connections are served.
 #[derive(Debug, Clone)]
@@ -81,22 +82,26 @@ pub struct Status {
     draining: AtomicBool,
     connections: AtomicUsize,
     settings: ArcSwap<Settings>,
+    keys: ArcSwap<Keys>,
     instances: ArcSwap<Vec<Arc<InstanceState>>>,
 }
 
 impl Status {
     /// The status of a process that serves these instances.
-    pub fn new(settings: Settings, instances: Vec<Arc<InstanceState>>) -> Self {
+    pub fn new(settings: Settings, keys: Keys, instances: Vec<Arc<InstanceState>>) -> Self {
         Self {
             draining: AtomicBool::new(false),
             connections: AtomicUsize::new(0),
             settings: ArcSwap::from_pointee(settings),
+            keys: ArcSwap::from_pointee(keys),
             instances: ArcSwap::from_pointee(instances),
         }
     }
 
-    /// Serves these from now on, and whoever connects from now on like this.
-    pub(crate) fn serve(&self, settings: Settings, instances: Vec<Arc<InstanceState>>) {
+    /// Serves these from now on, to those who have one of these keys, and whoever connects from now on
+    /// like this.
+    pub(crate) fn serve(&self, settings: Settings, keys: Keys, instances: Vec<Arc<InstanceState>>) {
+        self.keys.store(Arc::new(keys));
         self.settings.store(Arc::new(settings));
         self.instances.store(Arc::new(instances));
     }
@@ -145,7 +150,12 @@ where
         let (service, status) = (service(), Arc::clone(status));
         let watched = watched.clone();
         let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
-        let work = move || runtime.block_on(worker::run(listener, service, status, watched));
+        let work = move || {
+            let result = runtime.block_on(worker::run(listener, service, status, watched));
+            // A name may be being resolved, which nobody waits for any more.
+            runtime.shutdown_background();
+            result
+        };
         workers.push(thread::Builder::new().name(format!("worker-{index}")).spawn(work)?);
     }
     drop(watched);

@@ -97,9 +97,10 @@ where
                 let head = Some((inner.clone(), Box::new(head)));
                 return Self { id, endpoint: Some(endpoint), state: State::Reading { body, head } };
             }
-            Ok(Wanted::Models) => Ok(settings.models.list()),
+            Ok(Wanted::Models) => Ok(settings.models.list(head.extensions.get())),
             Ok(Wanted::Model(name)) => {
-                settings.models.card(name).map_err(|error| Box::new(Refusal::new(error, unread)))
+                let card = settings.models.card(name, head.extensions.get());
+                card.map_err(|error| Box::new(Refusal::new(error, unread)))
             }
             Err((error, method)) => {
                 let allow = method.and_then(|method| HeaderValue::from_str(method.as_str()).ok());

@@ -62,6 +62,23 @@ use models::Models;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ClientAddr(pub IpAddr);
 
+/// In a request's extensions: which models its caller may see in a list of them. Default all.
+#[derive(Clone)]
+pub struct VisibleModels(Arc<dyn Fn(&str) -> bool + Send + Sync>);
+
+impl VisibleModels {
+    /// Those for whose names this is true.
+    pub fn new(is_visible: impl Fn(&str) -> bool + Send + Sync + 'static) -> Self {
+        Self(Arc::new(is_visible))
+    }
+}
+
+impl fmt::Debug for VisibleModels {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("VisibleModels").finish_non_exhaustive()
+    }
+}
+
 /// The OpenAI-compatible front of any `Service<InferenceRequest>`.
 ///
 /// It takes `POST` for every [`Endpoint`](crate::Endpoint) and `GET` for `/v1/models` and

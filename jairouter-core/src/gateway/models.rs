@@ -7,6 +7,7 @@ use bytes::Bytes;
 use percent_encoding::percent_decode_str;
 use serde::Serialize;
 
+use super::VisibleModels;
 use crate::error::{Error, Kind};
 
 /// The models that are listed, and the list as it is sent.
@@ -46,22 +47,30 @@ impl Models {
                 ids.push(id);
             }
         }
-        let data = ids.iter().map(|id| Card::new(id)).collect();
-        let list = json(&List { object: "list", data });
+        let list = list(ids.iter());
         Self { ids: ids.into(), list }
     }
 
-    pub(super) fn list(&self) -> Bytes {
-        self.list.clone()
+    /// All of them, or those that this caller may see.
+    pub(super) fn list(&self, visible: Option<&VisibleModels>) -> Bytes {
+        match visible {
+            Some(VisibleModels(is_visible)) => list(self.ids.iter().filter(|id| is_visible(id))),
+            None => self.list.clone(),
+        }
     }
 
     /// The card of one model. Its name stands in the path percent-encoded, or plain, slashes and
     /// all: both are sent.
-    pub(super) fn card(&self, written: &str) -> Result<Bytes, Error> {
+    pub(super) fn card(
+        &self,
+        written: &str,
+        visible: Option<&VisibleModels>,
+    ) -> Result<Bytes, Error> {
+        let is_visible = |id: &str| visible.is_none_or(|VisibleModels(is_visible)| is_visible(id));
         let name = percent_decode_str(written).decode_utf8_lossy();
         match self.ids.iter().find(|id| [&*name, written].contains(&&***id)) {
-            Some(id) => Ok(json(&Card::new(id))),
-            None => {
+            Some(id) if is_visible(id) => Ok(json(&Card::new(id))),
+            _ => {
                 let name: String = name.chars().filter(|c| !c.is_control()).take(256).collect();
                 let message = format!("the model '{name}' does not exist");
                 Err(Error::new(Kind::NoModel, message).with_param("model"))
@@ -80,6 +89,10 @@ impl fmt::Debug for Models {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_list().entries(&*self.ids).finish()
     }
+}
+
+fn list<'a>(ids: impl Iterator<Item = &'a Box<str>>) -> Bytes {
+    json(&List { object: "list", data: ids.map(|id| Card::new(id)).collect() })
 }
 
 fn json(value: &impl Serialize) -> Bytes {

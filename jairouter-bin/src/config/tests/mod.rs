@@ -87,6 +87,25 @@ fn check(table: &[(&str, &str, &str, &str)]) {
 }
 
 #[test]
+fn each_mistake_in_who_may_ask_and_who_is_trusted_is_named_with_its_line() {
+    check(&[
+        ("          tls: { ca: /no/such/file }\n", "", "7:", "cannot be read"),
+        ("", "security: { api-keys: [{ digest: x }] }\n", "1:", "no 'name'"),
+        ("", "security: { api-keys: [{ name: a }] }\n", "1:", "no 'digest'"),
+        ("", "security: { api-keys: [{ name: a, digest: jr-secret }] }\n", "1:", "keys new"),
+        ("", "security: { api-keys: [{ name: a, digest: 'sha256:00' }] }\n", "1:", "64"),
+        ("", "security: { api-keys: [{ name: a, expires: soon }] }\n", "1:", "2030-01-31"),
+        ("", "security: { api-keys: [{ name: a, priority: 256 }] }\n", "1:", "255"),
+        ("", "security: { api-keys: [{ name: a, services: [x] }] }\n", "1:", "chat"),
+        ("", "security: { api-keys: { name: a } }\n", "1:", "list"),
+        ("", "security: { keys: [] }\n", "1:", "api-keys"),
+        ("          tls: { ca: /etc/hostname }\n", "", "7:", "no certificate"),
+        ("          tls: { client-key: /etc/hostname }\n", "", "7:", "no key"),
+        ("          tls: { verify: false }\n", "", "7:", "client-certificate"),
+    ]);
+}
+
+#[test]
 fn each_mistake_is_named_with_its_line() {
     check(&[
         // In an instance, whose own lines begin at 7.
@@ -123,10 +142,6 @@ fn each_mistake_is_named_with_its_line() {
         ("          discovery: { interval: 500ms }\n", "", "7:", "a second"),
         ("        - { name: x, base-url: h:1 }\n", "", "7:", "scheme"),
         ("        - { name: x, base-url: 'ftp://h' }\n", "", "7:", "'ftp'"),
-        ("          tls: { ca: /no/such/file }\n", "", "7:", "cannot be read"),
-        ("          tls: { ca: /etc/hostname }\n", "", "7:", "no certificate"),
-        ("          tls: { client-key: /etc/hostname }\n", "", "7:", "no key"),
-        ("          tls: { verify: false }\n", "", "7:", "client-certificate"),
         ("        - { name: x, base-url: 'http://u:p@h' }\n", "", "7:", "user name"),
         ("        - { name: x, base-url: 'http://h:0' }\n", "", "7:", "65535"),
         ("        - { name: m, base-url: 'http://H:1' }\n", "", "7:", "given twice"),

@@ -9,7 +9,7 @@ use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
 
 use crate::endpoint::Endpoint;
-use crate::request::InferenceRequest;
+use crate::request::{InferenceRequest, Principal};
 
 /// The longest payload that is hashed, in bytes: some milliseconds where the processor has no
 /// instructions for it.
@@ -35,13 +35,17 @@ impl Key {
     /// the same bytes to the hash.
     pub(super) fn of(request: &InferenceRequest) -> Option<Self> {
         let headers = &request.headers;
-        let is_known = IDENTITY.iter().any(|name| headers.get_all(name).iter().any(is_credential));
+        let principal = request.extensions.get::<Principal>();
+        let is_known = principal.is_some()
+            || IDENTITY.iter().any(|name| headers.get_all(name).iter().any(is_credential));
         let address = if is_known { None } else { Some(request.client?) };
         if !is_short(request) {
             return None;
         }
         let mut hasher = Hasher(Sha256::new());
         hasher.part(request.endpoint.path().as_bytes());
+        hasher.count(principal.iter().count());
+        hasher.part(principal.map_or(&[], |Principal(name)| name.as_bytes()));
         for name in IDENTITY.iter().chain(&FORM) {
             let values = headers.get_all(name);
             hasher.count(values.iter().count());
@@ -161,6 +165,8 @@ mod tests {
             request(chat, &[], Some("10.0.0.1"), ask),
             request(chat, &[], Some("10.0.0.2"), ask),
             request(chat, &[], Some("::a00:1"), ask),
+            request(chat, &[], None, ask).with_extension(Principal("a".into())),
+            request(chat, &[], Some("10.0.0.1"), ask).with_extension(Principal("b".into())),
         ];
         let keys: HashSet<_> = requests.iter().map(|request| Key::of(request).unwrap()).collect();
         assert_eq!(keys.len(), requests.len());

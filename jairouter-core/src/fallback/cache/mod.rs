@@ -40,7 +40,7 @@ const KEPT: [HeaderName; 3] = [CONTENT_TYPE, CONTENT_DISPOSITION, CONTENT_LANGUA
 /// # Whose answers
 ///
 /// An answer is found again by a SHA-256 of the endpoint, the caller's `authorization` and
-/// `x-api-key`, its address if it sent neither or an empty one, what else of its headers an engine may answer by
+/// `x-api-key` or who it is [known](crate::request::Principal) to be, its address if it sent neither or an empty one, what else of its headers an engine may answer by
 /// (`accept`, `content-type`), and the whole payload. Callers who share a key are one caller; of one
 /// whom nothing tells from others, nothing is kept. No key and no prompt is stored, only the digest.
 ///
