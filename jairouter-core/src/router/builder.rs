@@ -94,9 +94,7 @@ impl<B, C> Group<B, C> {
 
     /// An instance that serves the model callers call by this name, or a [`Member`]: one with a limit
     /// or a breaker of its own. Several instances of one name are its replicas. One that serves several
-    /// models is given once for each, with one [state](Instance::with_state).
-    ///
-    /// [`Instance::with_state`]: crate::balance::Instance::with_state
+    /// models is given once for each, with one [state](crate::balance::Instance::with_state).
     #[must_use]
     pub fn instance(mut self, model: impl Into<Box<str>>, instance: impl Into<Member<B, C>>) -> Self
     where
