@@ -13,7 +13,8 @@ const MOST_NAMED: usize = 20;
 
 /// With a configuration: what it serves, and what of it does not act yet.
 pub(crate) fn of_file(address: SocketAddr, config: &Config, known: &Known) -> String {
-    let mut text = listening(address);
+    let scheme = if config.server.tls.is_some() { "https" } else { "http" };
+    let mut text = listening(scheme, address);
     text.push_str(&services(config, known));
     text.push_str(&inactive(config));
     text
@@ -21,7 +22,7 @@ pub(crate) fn of_file(address: SocketAddr, config: &Config, known: &Known) -> St
 
 /// Without one: who was found, and a command that works when pasted.
 pub(crate) fn of_machine(address: SocketAddr, found: &[Found]) -> String {
-    let mut text = listening(address);
+    let mut text = listening("http", address);
     let model = match found.first().and_then(|found| found.models.first()) {
         Some(model) => {
             text.push_str(
@@ -61,8 +62,8 @@ fn curl(address: SocketAddr, model: &str) -> String {
     )
 }
 
-fn listening(address: SocketAddr) -> String {
-    format!("JAiRouter {} listening on http://{address}\n", env!("CARGO_PKG_VERSION"))
+fn listening(scheme: &str, address: SocketAddr) -> String {
+    format!("JAiRouter {} listening on {scheme}://{address}\n", env!("CARGO_PKG_VERSION"))
 }
 
 /// A line for each service and one for each of its instances.

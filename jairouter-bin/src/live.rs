@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::future::pending;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -115,7 +115,7 @@ impl Live {
     /// Looks after the instances, serves the models that they say they have, and takes other
     /// configurations, for as long as it is polled.
     pub async fn run(mut self) {
-        let mut another = next(self.source.take());
+        let mut another = next(self.source.take(), &self.config.files);
         let mut due = None;
         loop {
             tokio::select! {
@@ -131,7 +131,7 @@ impl Live {
                 Some(_) = self.tasks.next() => {}
                 (source, cause) = &mut another => {
                     self.reload(source.path(), cause);
-                    another = next(Some(source));
+                    another = next(Some(source), &self.config.files);
                 }
             }
         }
@@ -250,8 +250,9 @@ impl Live {
 }
 
 /// When this source says that it should be read again.
-fn next(source: Option<Source>) -> BoxFuture<'static, (Source, Cause)> {
-    let Some(mut source) = source else { return Box::pin(pending()) };
+fn next(source: Option<Source>, files: &[PathBuf]) -> BoxFuture<'static, (Source, Cause)> {
+    let Some(source) = source else { return Box::pin(pending()) };
+    let mut source = source.with(files);
     Box::pin(async move {
         let cause = source.changed().await;
         (source, cause)

@@ -17,11 +17,13 @@ use crate::config::{self, Config, Diagnostic};
 const LOOK: Duration = Duration::from_secs(1);
 const SETTLED: Duration = Duration::from_millis(200);
 
-/// The file of a configuration, and what asks for it to be read again.
+/// The files of a configuration, and what asks for it to be read again.
 #[derive(Debug)]
 pub struct Source {
     path: PathBuf,
-    stamp: Stamp,
+    /// What is read beside it: certificates and keys.
+    files: Vec<PathBuf>,
+    stamps: Vec<Stamp>,
     hangup: Signal,
 }
 
@@ -54,7 +56,17 @@ impl Source {
     /// If the signal cannot be waited for.
     pub fn new(path: &Path) -> io::Result<Self> {
         let hangup = signal(SignalKind::hangup())?;
-        Ok(Self { path: path.to_owned(), stamp: Stamp::of(path), hangup })
+        Ok(Self { path: path.to_owned(), files: Vec::new(), stamps: vec![Stamp::of(path)], hangup })
+    }
+
+    /// The files that were read beside it.
+    pub(crate) fn with(mut self, files: &[PathBuf]) -> Self {
+        if self.files != files {
+            self.files = files.to_vec();
+            self.stamps.truncate(1);
+            self.stamps.extend(files.iter().map(|path| Stamp::of(path)));
+        }
+        self
     }
 
     /// The path of the file.
@@ -67,31 +79,32 @@ impl Source {
         loop {
             tokio::select! {
                 Some(()) = self.hangup.recv() => {
-                    self.stamp = self.look().await;
+                    self.stamps = self.look().await;
                     return Cause::Signal;
                 }
                 () = sleep(LOOK) => {}
             }
-            let mut stamp = self.look().await;
-            if stamp == self.stamp {
+            let mut stamps = self.look().await;
+            if stamps == self.stamps {
                 continue;
             }
             loop {
                 sleep(SETTLED).await;
-                let again = self.look().await;
-                if std::mem::replace(&mut stamp, again) == again {
+                let before = std::mem::replace(&mut stamps, self.look().await);
+                if before == stamps {
                     break;
                 }
             }
-            self.stamp = stamp;
+            self.stamps = stamps;
             return Cause::File;
         }
     }
 
-    async fn look(&self) -> Stamp {
-        let path = self.path.clone();
+    async fn look(&self) -> Vec<Stamp> {
+        let paths: Vec<_> = [&self.path].into_iter().chain(&self.files).cloned().collect();
+        let look = move || paths.iter().map(|path| Stamp::of(path)).collect();
         // A file system may be slow, or far.
-        spawn_blocking(move || Stamp::of(&path)).await.unwrap_or(self.stamp)
+        spawn_blocking(look).await.unwrap_or_else(|_| self.stamps.clone())
     }
 }
 

@@ -86,7 +86,8 @@ impl Gateway {
         let out = BufReader::new(child.stdout.take().expect("it is piped"));
         let mut lines = out.lines().map_while(Result::ok);
         let line = lines.find_map(|line| {
-            line.split_once("listening on http://").map(|(_, address)| address.to_owned())
+            let (_, url) = line.split_once("listening on ")?;
+            url.split_once("://").map(|(_, address)| address.to_owned())
         });
         let address = line.and_then(|address| address.parse().ok());
         let address = address.unwrap_or_else(|| {

@@ -1,19 +1,24 @@
 //! TLS in front of an upstream, with certificates of an authority of the test's own.
 
+use std::io;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
 use tempfile::TempDir;
-use tokio::io::{AsyncWriteExt, copy, copy_bidirectional, split};
+use tokio::io::{AsyncReadExt, AsyncWriteExt, copy, copy_bidirectional, split};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
-use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::crypto::ring;
-use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
+use tokio_rustls::rustls::pki_types::{
+    CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, ServerName,
+};
 use tokio_rustls::rustls::server::WebPkiClientVerifier;
-use tokio_rustls::rustls::{RootCertStore, ServerConfig};
+use tokio_rustls::rustls::{ClientConfig, RootCertStore, ServerConfig};
+use tokio_rustls::{TlsAcceptor, TlsConnector};
+
+use crate::answer::{self, Answer};
 
 /// Who signs certificates that nobody trusts but who is told to.
 pub struct Authority {
@@ -49,6 +54,44 @@ impl Authority {
         self.path("ca.pem")
     }
 
+    /// Asks there over TLS, as nobody or as whoever has this name, and reads to the end.
+    ///
+    /// # Errors
+    ///
+    /// If there is no TLS, or it ends without saying so.
+    ///
+    /// # Panics
+    ///
+    /// If nobody listens there.
+    pub async fn ask(
+        &self,
+        address: SocketAddr,
+        name: Option<&str>,
+        request: &str,
+    ) -> io::Result<Answer> {
+        let mut roots = RootCertStore::empty();
+        roots.add(self.certificate.clone()).expect("it is a certificate");
+        let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+            .with_safe_default_protocol_versions()
+            .expect("they are")
+            .with_root_certificates(roots);
+        let config = match name.map(|name| self.identity(name)) {
+            Some((certificate, key)) => {
+                config.with_client_auth_cert(vec![certificate], key).expect("they are a pair")
+            }
+            None => config.with_no_client_auth(),
+        };
+        let server = ServerName::try_from("localhost").expect("it is a name");
+        let stream = TcpStream::connect(address).await.expect("it listens");
+        let mut stream = TlsConnector::from(Arc::new(config)).connect(server, stream).await?;
+        stream.write_all(request.as_bytes()).await?;
+        let mut read = Vec::new();
+        stream.read_to_end(&mut read).await?;
+        answer::parse(&read, true)
+            .map(|(answer, _)| answer)
+            .ok_or(io::ErrorKind::InvalidData.into())
+    }
+
     /// The files of a certificate of this name, and of its key.
     ///
     /// # Panics
@@ -58,9 +101,10 @@ impl Authority {
         let key = KeyPair::generate().expect("there is chance");
         let certificate = self.certificate(name, &key);
         let write = |file: &str, text: String| std::fs::write(self.folder.path().join(file), text);
-        write("client.pem", certificate.pem()).expect("room for it");
-        write("client.key", key.serialize_pem()).expect("room for it");
-        (self.path("client.pem"), self.path("client.key"))
+        let (pem, of) = (format!("{name}.pem"), format!("{name}.key"));
+        write(&pem, certificate.pem()).expect("room for it");
+        write(&of, key.serialize_pem()).expect("room for it");
+        (self.path(&pem), self.path(&of))
     }
 
     fn path(&self, name: &str) -> String {

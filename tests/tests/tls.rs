@@ -1,6 +1,6 @@
-//! Instances that are spoken to over TLS.
+//! TLS: to instances, and to callers.
 
-use jairouter_tests::client::{ask, post};
+use jairouter_tests::client::{RawClient, ask, post};
 use jairouter_tests::gateway::{Gateway, model};
 use jairouter_tests::tls::{Authority, Manner, Secured};
 use jairouter_tests::upstream::Step::{Chunk, Fin, LastChunk, Send};
@@ -143,4 +143,107 @@ async fn probes_go_the_same_way() {
     let _gateway = Gateway::start_with("", &model(&lines, &[secured.url("localhost")]));
     let probes = || upstream.requests().iter().filter(|one| one.starts_with("GET")).count();
     until("it is probed", || probes() > 1).await;
+}
+
+/// A gateway that speaks TLS with its callers.
+fn serving(certificate: &str, key: &str, more: &str, upstream: &Upstream) -> Gateway {
+    let tls = format!("  tls: {{ certificate: '{certificate}', key: '{key}'{more} }}\n");
+    Gateway::start_with(&tls, &model("", &[upstream.url()]))
+}
+
+fn closing(json: &str) -> String {
+    post(CHAT, json).replacen("host: gateway\r\n", "host: gateway\r\nconnection: close\r\n", 1)
+}
+
+#[tokio::test]
+async fn callers_are_spoken_to_over_tls_and_in_no_other_way() {
+    let upstream = Upstream::answering(json("200 OK", ANSWER)).await;
+    let authority = Authority::new();
+    let (certificate, key) = authority.files("localhost");
+    let gateway = serving(&certificate, &key, "", &upstream);
+    let asked = closing(&chat("m", false));
+    let answer = authority.ask(gateway.address(), None, &asked).await.unwrap();
+    assert_eq!((answer.status, answer.text()), (200, ANSWER.to_owned()));
+    // fault: T5
+    let mut plain = RawClient::connect(gateway.address()).await;
+    plain.send(&asked).await;
+    let told = plain.closed().await;
+    assert!(!told.starts_with(b"HTTP"), "{:?}", String::from_utf8_lossy(&told));
+    assert!(Authority::new().ask(gateway.address(), None, &asked).await.is_err(), "not trusted");
+    assert_eq!(upstream.requests().len(), 1);
+}
+
+#[tokio::test]
+async fn a_stream_over_tls_ends_as_it_does_without() {
+    let whole =
+        vec![event_stream(), Chunk(event("Hi")), Chunk(b"data: [DONE]\n\n".to_vec()), LastChunk];
+    let cut = vec![event_stream(), Chunk(event("Hi")), Fin];
+    let authority = Authority::new();
+    let (certificate, key) = authority.files("localhost");
+    for (steps, complete) in [(whole, true), (cut, false)] {
+        let upstream = Upstream::serving(move |_, _| steps.clone()).await;
+        let gateway = serving(&certificate, &key, "", &upstream);
+        let asked = closing(&chat("m", true));
+        match authority.ask(gateway.address(), None, &asked).await {
+            Ok(answer) => {
+                assert_eq!(answer.complete, complete);
+                assert_eq!(answer.text().contains("upstream_broken"), !complete);
+            }
+            Err(error) => assert!(!complete, "{error}"),
+        }
+    }
+}
+
+#[tokio::test]
+async fn callers_may_have_to_say_who_they_are() {
+    let upstream = Upstream::answering(json("200 OK", ANSWER)).await;
+    let authority = Authority::new();
+    let (certificate, key) = authority.files("localhost");
+    let more = format!(", client-ca: '{}'", authority.file());
+    let gateway = serving(&certificate, &key, &more, &upstream);
+    let asked = closing(&chat("m", false));
+    let answer = authority.ask(gateway.address(), Some("caller"), &asked).await.unwrap();
+    assert_eq!(answer.status, 200);
+    assert!(authority.ask(gateway.address(), None, &asked).await.is_err());
+    assert_eq!(upstream.requests().len(), 1);
+}
+
+// fault: T2
+#[tokio::test]
+async fn another_certificate_is_shown_from_when_it_is_there_and_a_bad_one_never() {
+    let upstream = Upstream::answering(json("200 OK", ANSWER)).await;
+    let (old, new) = (Authority::new(), Authority::new());
+    let (certificate, key) = old.files("localhost");
+    let gateway = serving(&certificate, &key, "", &upstream);
+    let asked = closing(&chat("m", false));
+    let address = gateway.address();
+    assert!(old.ask(address, None, &asked).await.is_ok());
+
+    std::fs::write(&certificate, "no certificate").unwrap();
+    gateway.logged("the configuration stays").await;
+    assert!(old.ask(address, None, &asked).await.is_ok(), "the one before");
+
+    let (next, its_key) = new.files("localhost");
+    std::fs::copy(its_key, &key).unwrap();
+    std::fs::copy(next, &certificate).unwrap();
+    gateway.logged("another configuration is served").await;
+    assert!(new.ask(address, None, &asked).await.is_ok());
+    assert!(old.ask(address, None, &asked).await.is_err());
+}
+
+// fault: T1
+#[tokio::test]
+async fn a_caller_that_never_agrees_is_let_go_and_nobody_waits_for_it() {
+    let upstream = Upstream::answering(json("200 OK", ANSWER)).await;
+    let authority = Authority::new();
+    let (certificate, key) = authority.files("localhost");
+    let tls = format!(
+        "  tls: {{ certificate: '{certificate}', key: '{key}' }}\n  header-timeout: 500ms\n"
+    );
+    let gateway = Gateway::start_with(&tls, &model("", &[upstream.url()]));
+    let mut silent = RawClient::connect(gateway.address()).await;
+    let asked = closing(&chat("m", false));
+    assert!(authority.ask(gateway.address(), None, &asked).await.is_ok());
+    silent.send([0x16, 0x03, 0x01]).await;
+    silent.closed().await;
 }

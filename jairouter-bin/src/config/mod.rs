@@ -47,7 +47,7 @@ pub(crate) use instance::is_model_name;
 pub(crate) use sections::answer;
 pub(crate) use security::written;
 pub use security::{Key, Security};
-pub use tls::Tls;
+pub use tls::{Identity, Tls};
 pub use types::{
     Balance, BalanceKind, Config, Inactive, Instance, Log, LogFormat, Management, ModelName,
     Models, Retry, Server, Service, Tell,
@@ -130,9 +130,9 @@ pub fn load(text: &str, env: &dyn Fn(&str) -> Option<String>) -> Result<Config, 
         }
         map.finish();
     }
-    let (errors, inactive) = reader.done();
+    let (errors, inactive, files) = reader.done();
     if errors.is_empty() {
-        config.inactive = inactive;
+        (config.inactive, config.files) = (inactive, files);
         Ok(config)
     } else {
         Err(errors)

@@ -1,6 +1,7 @@
 //! Taking values from the tree, collecting what is wrong on the way.
 
 use std::cell::RefCell;
+use std::path::{Path, PathBuf};
 
 use super::env::substitute;
 use super::map::{self, Map};
@@ -19,19 +20,26 @@ pub(super) struct Reader<'a> {
     env: &'a dyn Fn(&str) -> Option<String>,
     errors: RefCell<Vec<Diagnostic>>,
     inactive: RefCell<Vec<Inactive>>,
+    files: RefCell<Vec<PathBuf>>,
 }
 
 impl<'a> Reader<'a> {
     pub(super) fn new(env: &'a dyn Fn(&str) -> Option<String>) -> Self {
-        Self { env, errors: RefCell::default(), inactive: RefCell::default() }
+        let (errors, inactive, files) = Default::default();
+        Self { env, errors, inactive, files }
     }
 
     pub(super) fn root(&'a self, node: &'a Node) -> Field<'a> {
         Field { reader: self, node, key: node, path: String::new() }
     }
 
-    /// What was wrong and what does not act, each in the order of its lines.
-    pub(super) fn done(self) -> (Vec<Diagnostic>, Vec<Inactive>) {
+    /// Notes that this file was read.
+    pub(super) fn has_read(&self, path: &Path) {
+        self.files.borrow_mut().push(path.to_owned());
+    }
+
+    /// What was wrong and what does not act, each in the order of its lines, and the files that were read.
+    pub(super) fn done(self) -> (Vec<Diagnostic>, Vec<Inactive>, Vec<PathBuf>) {
         let (mut errors, mut inactive) = (self.errors.into_inner(), self.inactive.into_inner());
         errors.sort_by_key(|error| (error.line, error.column));
         if let Some(last) = errors.get(MOST_ERRORS - 1).cloned() {
@@ -39,7 +47,7 @@ impl<'a> Reader<'a> {
             errors.push(Diagnostic { path: String::new(), message, ..last });
         }
         inactive.sort_by_key(|section| section.line);
-        (errors, inactive)
+        (errors, inactive, self.files.into_inner())
     }
 
     pub(super) fn error(&self, node: &Node, path: &str, message: impl Into<String>) {

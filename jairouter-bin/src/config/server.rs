@@ -6,12 +6,14 @@ use ipnet::IpNet;
 
 use super::map::Map;
 use super::reader::Field;
+use super::tls;
 use super::types::{Log, LogFormat, Management, Server};
 use super::value::{self, whole};
 
 pub(super) fn server(field: &Field<'_>, server: &mut Server) {
     let Some(mut map) = field.map() else { return };
     listener(&mut map, &mut server.address, &mut server.port);
+    server.tls = map.take("tls").and_then(|field| tls::identity(&field));
     set(&mut map, "max-request-body", &mut server.max_request_body, value::size);
     set(&mut map, "max-body-memory", &mut server.max_body_memory, value::size);
     if server.max_body_memory < server.max_request_body {

@@ -1,4 +1,4 @@
-//! `tls`: whom an instance's connections trust, and who asks there.
+//! `tls`: whom an instance's connections trust, and who asks there; and who the program is to callers.
 
 use std::fmt;
 use std::fs;
@@ -9,7 +9,8 @@ use std::sync::{Arc, OnceLock};
 use tokio_rustls::rustls::crypto::ring;
 use tokio_rustls::rustls::pki_types::pem::PemObject;
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use tokio_rustls::rustls::{ClientConfig, RootCertStore};
+use tokio_rustls::rustls::server::WebPkiClientVerifier;
+use tokio_rustls::rustls::{ClientConfig, RootCertStore, ServerConfig};
 
 use super::reader::Field;
 
@@ -116,6 +117,83 @@ pub(super) fn tls(field: &Field<'_>) -> Option<Arc<Tls>> {
     Tls::new(&ca, client, of).map(Arc::new).map_err(|error| field.error(error)).ok()
 }
 
+/// Who the program is to callers, and whether it asks who they are.
+#[derive(Clone)]
+pub struct Identity {
+    config: Arc<ServerConfig>,
+}
+
+impl Identity {
+    /// As rustls has it.
+    pub fn config(&self) -> Arc<ServerConfig> {
+        Arc::clone(&self.config)
+    }
+}
+
+/// Never prints what it was made of: there is a key.
+impl fmt::Debug for Identity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Identity").finish_non_exhaustive()
+    }
+}
+
+/// Reads `server.tls`.
+pub(super) fn identity(field: &Field<'_>) -> Option<Arc<Identity>> {
+    let mut map = field.map()?;
+    let mut of = Vec::new();
+    let mut required = |key: &'static str| {
+        let field = map.take(key);
+        if field.is_none() {
+            map.error(format!("there is no '{key}'"));
+        }
+        field
+    };
+    let (chain, key) = (required("certificate"), required("key"));
+    let callers = map.take("client-ca").map(|field| certificates(&field, &mut of));
+    map.finish();
+    let (chain, key) = (certificates(&chain?, &mut of), private_key(&key?, &mut of));
+    let callers = match callers {
+        Some(callers) => Some(callers?),
+        None => None,
+    };
+    let config = server_config(chain?, key?, callers.as_deref());
+    config
+        .map(|config| Arc::new(Identity { config: Arc::new(config) }))
+        .map_err(|error| field.error(error))
+        .ok()
+}
+
+/// What speaks TLS with callers: with those alone whom `callers` have signed, if there are such.
+fn server_config(
+    chain: Vec<CertificateDer<'static>>,
+    key: PrivateKeyDer<'static>,
+    callers: Option<&[CertificateDer<'static>]>,
+) -> Result<ServerConfig, String> {
+    let provider = Arc::new(ring::default_provider());
+    let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
+        .with_safe_default_protocol_versions()
+        .map_err(|error| error.to_string())?;
+    let builder = match callers {
+        Some(callers) => {
+            let mut roots = RootCertStore::empty();
+            for certificate in callers {
+                roots.add(certificate.clone()).map_err(|error| error.to_string())?;
+            }
+            let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider);
+            builder.with_client_cert_verifier(verifier.build().map_err(|error| error.to_string())?)
+        }
+        None => builder.with_no_client_auth(),
+    };
+    let mut config = builder.with_single_cert(chain, key).map_err(|error| error.to_string())?;
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    Ok(config)
+}
+
+fn private_key(field: &Field<'_>, of: &mut Vec<u8>) -> Option<PrivateKeyDer<'static>> {
+    let pem = file(field, of)?;
+    field.parse(|_| PrivateKeyDer::from_pem_slice(&pem).map_err(|_| "no key is in it".into()))
+}
+
 /// The certificates in a file, at least one.
 fn certificates(field: &Field<'_>, of: &mut Vec<u8>) -> Option<Vec<CertificateDer<'static>>> {
     let pem = file(field, of)?;
@@ -135,6 +213,7 @@ fn file(field: &Field<'_>, of: &mut Vec<u8>) -> Option<Vec<u8>> {
             Ok(file) if file.len() > LARGEST => return Err("the file is larger than 1 MiB".into()),
             _ => {}
         }
+        field.reader.has_read(path);
         fs::read(path).map_err(|error| format!("the file cannot be read: {error}"))
     })?;
     // What it is used for, and not only what it is.

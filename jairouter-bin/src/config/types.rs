@@ -1,6 +1,7 @@
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr};
 use std::num::{NonZeroU16, NonZeroUsize};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,7 +16,7 @@ use super::governed::{
 };
 use super::identity;
 use super::security::Security;
-use super::tls::Tls;
+use super::tls::{Identity, Tls};
 
 /// A configuration, checked and resolved: every instance holds what counts for it.
 #[derive(Debug, Clone, Default)]
@@ -29,6 +30,8 @@ pub struct Config {
     pub management: Management,
     /// What is served.
     pub services: Vec<Service>,
+    /// The files that were read for it, beside itself.
+    pub files: Vec<PathBuf>,
     /// What was checked and does not act in this version.
     pub inactive: Vec<Inactive>,
     /// Whether somebody wrote it, so that what it names must not be replaced by something near.
@@ -43,6 +46,8 @@ pub struct Server {
     pub address: IpAddr,
     /// `server.port`; 0 is any free one. Default 8080.
     pub port: u16,
+    /// `server.tls`: who the program is to callers. Default nobody: it speaks no TLS with them.
+    pub tls: Option<Arc<Identity>>,
     /// `server.max-request-body`, in bytes. Default 32 MiB.
     pub max_request_body: usize,
     /// `server.max-body-memory`, in bytes: all request bodies together. Default 1 GiB.
@@ -70,6 +75,7 @@ impl Default for Server {
         Self {
             address: Ipv4Addr::LOCALHOST.into(),
             port: 8080,
+            tls: None,
             max_request_body: 32 << 20,
             max_body_memory: 1 << 30,
             header_timeout: Duration::from_secs(10),

@@ -21,7 +21,7 @@ use tokio::time::{sleep, timeout};
 use tower::Service;
 
 use super::front::Front;
-use super::socket::Socket;
+use super::socket::{Socket, Wire};
 use super::{Phase, Settings, Status};
 
 /// The largest head taken, and the most that is read or written ahead. hyper's default is 400 KiB.
@@ -104,7 +104,8 @@ async fn silence(shared: &Shared, header_timeout: Duration) {
     }
 }
 
-/// Serves a connection until it closes, or the process ends.
+/// Serves a connection until it closes, or the process ends; one that does not agree on TLS in the time for a
+/// first head is closed.
 pub(super) async fn serve<S, B>(
     stream: TcpStream,
     peer: IpAddr,
@@ -116,6 +117,16 @@ pub(super) async fn serve<S, B>(
     S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible> + Clone,
     B: HttpBody<Data = Bytes, Error = Error> + 'static,
 {
+    let stream = match &settings.tls {
+        None => Wire::Left(stream),
+        Some(tls) => match timeout(settings.header_timeout, tls.accept(stream)).await {
+            Ok(Ok(stream)) => Wire::Right(Box::new(stream)),
+            Ok(Err(error)) => {
+                return tracing::debug!(%peer, %error, "there is no TLS with a caller");
+            }
+            Err(_) => return,
+        },
+    };
     let shared = Arc::new(Shared::default());
     let socket = Socket::new(stream, Arc::clone(&shared), settings.write_timeout);
     let header_timeout = settings.header_timeout;

@@ -31,6 +31,7 @@ use jairouter_core::Error;
 use jairouter_core::balance::InstanceState;
 use tokio::runtime;
 use tokio::sync::watch;
+use tokio_rustls::TlsAcceptor;
 use tower::Service;
 
 pub use listen::Listeners;
@@ -39,8 +40,10 @@ use crate::config;
 use crate::keys::Keys;
 
 /// How connections are served.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Settings {
+    /// Who the program is to callers, if it speaks TLS with them.
+    pub tls: Option<TlsAcceptor>,
     /// How long a new connection may take to send its first head.
     pub header_timeout: Duration,
     /// How long a caller may leave what was written to it unread.
@@ -57,6 +60,7 @@ impl Settings {
     /// Those of this configuration.
     pub fn of(server: &config::Server) -> Self {
         Self {
+            tls: server.tls.as_ref().map(|identity| TlsAcceptor::from(identity.config())),
             header_timeout: server.header_timeout,
             write_timeout: server.write_timeout,
             drain_timeout: server.drain_timeout,
@@ -77,7 +81,6 @@ enum Phase {
 }
 
 /// What `/readyz` tells, how many are connected, and how they are served.
-#[derive(Debug)]
 pub struct Status {
     draining: AtomicBool,
     connections: AtomicUsize,

@@ -11,6 +11,8 @@ use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep, sleep};
+use tokio_rustls::server::TlsStream;
+use tokio_util::either::Either;
 
 use super::connection::Shared;
 
@@ -21,9 +23,12 @@ const LINGER: Duration = Duration::from_secs(2);
 /// How long after its end of stream a caller with a pipelined request is still answered.
 const AFTER_THE_END: Duration = Duration::from_secs(5);
 
+/// What bytes travel on: a socket, or TLS on one.
+pub(super) type Wire = Either<TcpStream, Box<TlsStream<TcpStream>>>;
+
 /// A caller's socket.
 pub(super) struct Socket {
-    stream: TcpStream,
+    stream: Wire,
     shared: Arc<Shared>,
     write_timeout: Duration,
     /// Runs while the caller owes us a read.
@@ -34,7 +39,7 @@ pub(super) struct Socket {
 }
 
 impl Socket {
-    pub(super) fn new(stream: TcpStream, shared: Arc<Shared>, write_timeout: Duration) -> Self {
+    pub(super) fn new(stream: Wire, shared: Arc<Shared>, write_timeout: Duration) -> Self {
         Self { stream, shared, write_timeout, stalled: None, leaving: None, lingering: None }
     }
 
@@ -54,13 +59,20 @@ impl Socket {
         Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "the caller does not read")))
     }
 
+    fn tcp(&self) -> &TcpStream {
+        match &self.stream {
+            Wire::Left(stream) => stream,
+            Wire::Right(secured) => secured.get_ref().0,
+        }
+    }
+
     /// hyper does not look for the end of the caller's stream while bytes of a next request lie in
     /// its buffer, so a caller that sent one byte too many could leave unseen. It does flush each
     /// time it is polled.
     fn poll_left(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         if self.leaving.is_none() {
             let mut byte = [0];
-            match self.stream.poll_peek(cx, &mut ReadBuf::new(&mut byte)) {
+            match self.tcp().poll_peek(cx, &mut ReadBuf::new(&mut byte)) {
                 Poll::Ready(Ok(0) | Err(_)) => {}
                 _ => return Poll::Pending,
             }
@@ -76,7 +88,7 @@ impl Drop for Socket {
     fn drop(&mut self) {
         if self.shared.is_reset() {
             // A socket that refuses it is closed all the same.
-            let _ = SockRef::from(&self.stream).set_linger(Some(Duration::ZERO));
+            let _ = SockRef::from(self.tcp()).set_linger(Some(Duration::ZERO));
         }
     }
 }

@@ -10,9 +10,9 @@ use socket2::{SockRef, TcpKeepalive};
 use tokio::net::{TcpStream, lookup_host};
 use tokio::time::{Instant, timeout_at};
 
+use super::Wire;
 #[cfg(feature = "tls")]
 use super::tls::Tls;
-use super::wire::Wire;
 use crate::error::{Error, Kind};
 
 pub(super) struct Connector {
@@ -65,7 +65,7 @@ impl Connector {
         #[cfg(feature = "tls")]
         if let Some(tls) = &self.tls {
             return match timeout_at(deadline, tls.handshake(stream)).await {
-                Ok(Ok(stream)) => Ok(Wire::Tls(stream)),
+                Ok(Ok(stream)) => Ok(Wire::Right(stream)),
                 Ok(Err(error)) => {
                     Err(unreachable("there is no TLS with the instance").with_source(error))
                 }
@@ -74,7 +74,7 @@ impl Connector {
                 }
             };
         }
-        Ok(Wire::Plain(stream))
+        Ok(plain(stream))
     }
 
     /// Every address of the name is tried, each with its share of the time.
@@ -156,6 +156,16 @@ fn is_ours(error: &io::Error) -> bool {
     const EMFILE: i32 = 24;
     error.kind() == io::ErrorKind::AddrNotAvailable
         || matches!(error.raw_os_error(), Some(ENFILE | EMFILE))
+}
+
+#[cfg(not(feature = "tls"))]
+fn plain(stream: TcpStream) -> Wire {
+    stream
+}
+
+#[cfg(feature = "tls")]
+fn plain(stream: TcpStream) -> Wire {
+    Wire::Left(stream)
 }
 
 fn unreachable(message: &'static str) -> Error {

@@ -15,9 +15,9 @@ use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+use super::Wire;
 use super::body::ResponseBody;
 use super::pool::Pool;
-use super::wire::Wire;
 use crate::error::{Error, Kind};
 use crate::upstream::CloseDelimited;
 

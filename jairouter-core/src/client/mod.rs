@@ -24,7 +24,6 @@ mod live;
 mod pool;
 #[cfg(feature = "tls")]
 mod tls;
-mod wire;
 
 use std::fmt;
 use std::pin::Pin;
@@ -50,6 +49,14 @@ use pool::Pool;
 /// In a request's extensions: do not use a pooled connection. Set when one has just turned out dead.
 #[derive(Debug, Clone, Copy)]
 pub struct NewConnection;
+
+/// What bytes travel on.
+#[cfg(not(feature = "tls"))]
+type Wire = tokio::net::TcpStream;
+
+/// What bytes travel on: a socket, or TLS on one.
+#[cfg(feature = "tls")]
+type Wire = tokio_util::either::Either<tokio::net::TcpStream, tls::Secured>;
 
 /// An HTTP/1.1 client of one origin.
 ///

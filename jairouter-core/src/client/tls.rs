@@ -11,6 +11,9 @@ use tokio_rustls::client::TlsStream;
 use tokio_rustls::rustls::ClientConfig;
 use tokio_rustls::rustls::pki_types::ServerName;
 
+/// TLS on a socket.
+pub(super) type Secured = Box<TlsStream<TcpStream>>;
+
 /// Whom to trust at one origin, and who asks there.
 pub(super) struct Tls {
     connector: TlsConnector,
@@ -26,10 +29,7 @@ impl Tls {
         Self { connector: TlsConnector::from(config), name }
     }
 
-    pub(super) async fn handshake(
-        &self,
-        stream: TcpStream,
-    ) -> io::Result<Box<TlsStream<TcpStream>>> {
+    pub(super) async fn handshake(&self, stream: TcpStream) -> io::Result<Secured> {
         let none =
             || io::Error::new(io::ErrorKind::InvalidInput, "no certificate is of such a name");
         let name = self.name.clone().ok_or_else(none)?;
