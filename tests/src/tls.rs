@@ -83,7 +83,8 @@ impl Authority {
         };
         let server = ServerName::try_from("localhost").expect("it is a name");
         let stream = TcpStream::connect(address).await.expect("it listens");
-        let mut stream = TlsConnector::from(Arc::new(config)).connect(server, stream).await?;
+        let connected = TlsConnector::from(Arc::new(config)).connect(server, stream);
+        let mut stream = Box::pin(connected).await?;
         stream.write_all(request.as_bytes()).await?;
         let mut read = Vec::new();
         stream.read_to_end(&mut read).await?;

@@ -119,7 +119,8 @@ pub(super) async fn serve<S, B>(
 {
     let stream = match &settings.tls {
         None => Wire::Left(stream),
-        Some(tls) => match timeout(settings.header_timeout, tls.accept(stream)).await {
+        // A box, so that connections without TLS are no larger for it.
+        Some(tls) => match timeout(settings.header_timeout, Box::pin(tls.accept(stream))).await {
             Ok(Ok(stream)) => Wire::Right(Box::new(stream)),
             Ok(Err(error)) => {
                 return tracing::debug!(%peer, %error, "there is no TLS with a caller");

@@ -64,7 +64,8 @@ impl Connector {
         let stream = self.reach(deadline).await?;
         #[cfg(feature = "tls")]
         if let Some(tls) = &self.tls {
-            return match timeout_at(deadline, tls.handshake(stream)).await {
+            // A box, so that requests without TLS are no larger for it.
+            return match timeout_at(deadline, Box::pin(tls.handshake(stream))).await {
                 Ok(Ok(stream)) => Ok(Wire::Right(stream)),
                 Ok(Err(error)) => {
                     Err(unreachable("there is no TLS with the instance").with_source(error))
