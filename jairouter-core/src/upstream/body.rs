@@ -9,6 +9,7 @@ use bytes::Bytes;
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use tokio::time::{Instant, Sleep, sleep_until};
 
+use super::marks::Marks;
 use super::queue::Queue;
 use super::tail::{Ending, Passed, Tail};
 use super::timeouts::after;
@@ -67,7 +68,7 @@ enum State {
 /// How an answer is delimited, as the commit found it.
 pub(super) struct Shape {
     /// The end of a stream of events, and what was asked; not there for other bodies.
-    pub(super) events: Option<(Marker, Endpoint)>,
+    pub(super) events: Option<(Marker, Endpoint, Marks)>,
 }
 
 impl UpstreamBody {
@@ -78,8 +79,11 @@ impl UpstreamBody {
         idle: Duration,
         end: Instant,
     ) -> Self {
-        let events =
-            shape.events.map(|(end, endpoint)| Events { tail: Tail::of(endpoint), end, endpoint });
+        let events = shape.events.map(|(end, endpoint, marks)| Events {
+            tail: Tail::new(marks),
+            end,
+            endpoint,
+        });
         let clock = Clock { idle, end, waiting_since: None, sleep: None };
         Self { body, held, out: Queue::default(), events, clock, state: State::Open }
     }

@@ -7,12 +7,14 @@ use crate::payload::Payload;
 use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Version};
 use http_body_util::BodyExt;
+use serde::Deserialize;
 use tokio::time::{Instant, timeout_at};
 use tower::{Service, ServiceExt};
 
 use super::body::{Marker, Shape, UpstreamBody};
 use super::first::First;
 use super::headers;
+use super::marks::Marks;
 use super::queue::Queue;
 use super::{Settings, Timeouts, rename};
 use crate::backend::{Backend, Route};
@@ -56,7 +58,7 @@ where
         let is_close_delimited = answer.extensions().get::<CloseDelimited>().is_some();
         let answer = backend.decode(&request, answer);
         let answer = if settings.renames { called(&asked, &request, answer) } else { answer };
-        commit(answer, request.endpoint, is_close_delimited).await
+        commit(answer, &request, is_close_delimited).await
     };
     let (mut parts, committed) = match timeout_at(first, committed).await {
         Ok(committed) => committed?.into_parts(),
@@ -213,6 +215,21 @@ async fn refusal<B: Backend>(
     backend.refusal(request, &Response::from_parts(parts, body))
 }
 
+/// How many images are asked for, as far as that can be told.
+fn images(request: &InferenceRequest) -> u32 {
+    #[derive(Deserialize)]
+    struct Asked {
+        n: Option<u32>,
+    }
+    match request.endpoint {
+        Endpoint::ImageGenerations => {
+            let asked = serde_json::from_slice::<Asked>(&request.payload);
+            asked.ok().and_then(|asked| asked.n).unwrap_or(1)
+        }
+        _ => 1,
+    }
+}
+
 struct Committed {
     body: Body,
     held: Queue,
@@ -222,9 +239,10 @@ struct Committed {
 /// Waits for the first content. Until then the stream is nobody's, and whatever ends it is an error.
 async fn commit(
     answer: Response<Body>,
-    endpoint: Endpoint,
+    request: &InferenceRequest,
     is_close_delimited: bool,
 ) -> Result<Response<Committed>, Error> {
+    let endpoint = request.endpoint;
     let (parts, mut body) = answer.into_parts();
     let is_plain = !parts.headers.contains_key(CONTENT_ENCODING);
     let is_event_stream = is_plain && is_type(&parts.headers, "text/event-stream");
@@ -271,7 +289,8 @@ async fn commit(
         ) => Marker::Begun,
         _ => Marker::None,
     };
-    let shape = Shape { events: is_event_stream.then_some((marker, endpoint)) };
+    let events = is_event_stream.then(|| (marker, endpoint, Marks::of(endpoint, images(request))));
+    let shape = Shape { events };
     Ok(Response::from_parts(parts, Committed { body, held, shape }))
 }
 

@@ -10,6 +10,8 @@ pub(super) struct Marks {
     begun: bool,
     finished: bool,
     done: bool,
+    /// How many images have come.
+    ended: u32,
     /// The number of the next event, where they are numbered.
     next: u64,
 }
@@ -22,25 +24,28 @@ enum Of {
     Chunks,
     /// An event of one of these types.
     Types(&'static [&'static str]),
-    /// An event of the second type if there was one of the first, which those that know no end do not
+    /// An event of the last type if there was one of the others, which those that know no end do not
     /// send.
-    Dialect(&'static str, &'static str),
-    /// The same for each of several images.
-    Images(&'static str, &'static str),
+    Dialect(&'static [&'static str], &'static str),
+    /// The same for each of so many images.
+    Images(&'static str, &'static str, u32),
 }
 
 impl Marks {
-    /// Those of a stream of this endpoint's.
-    pub(super) fn of(endpoint: Endpoint) -> Self {
+    /// Those of a stream of this endpoint's, which was asked for so many images.
+    pub(super) fn of(endpoint: Endpoint, images: u32) -> Self {
         let of = match endpoint {
-            Endpoint::Speech => Of::Dialect("speech.audio.delta", "speech.audio.done"),
-            Endpoint::Transcriptions | Endpoint::Translations => {
-                Of::Dialect("transcript.text.delta", "transcript.text.done")
-            }
+            Endpoint::Speech => Of::Dialect(&["speech.audio.delta"], "speech.audio.done"),
+            Endpoint::Transcriptions | Endpoint::Translations => Of::Dialect(
+                &["transcript.text.delta", "transcript.text.segment"],
+                "transcript.text.done",
+            ),
             Endpoint::ImageGenerations => {
-                Of::Images("image_generation.partial_image", "image_generation.completed")
+                Of::Images("image_generation.partial_image", "image_generation.completed", images)
             }
-            Endpoint::ImageEdits => Of::Images("image_edit.partial_image", "image_edit.completed"),
+            Endpoint::ImageEdits => {
+                Of::Images("image_edit.partial_image", "image_edit.completed", images)
+            }
             _ => match endpoint.words() {
                 Words::OpenAi => Of::Chunks,
                 Words::Anthropic => Of::Types(&["message_stop"]),
@@ -85,15 +90,16 @@ impl Marks {
                 self.next =
                     last_number(events).map_or(self.next, |number| number.saturating_add(1));
             }
-            Of::Dialect(begin, end) => {
-                self.begun |= last_type(events, &[begin]).is_some();
+            Of::Dialect(begins, end) => {
+                self.begun |= begins.iter().any(|begin| last_type(events, &[begin]).is_some());
                 self.done |= last_type(events, &[end]).is_some() || says_done(events);
             }
-            Of::Images(begin, end) => {
+            Of::Images(begin, end, images) => {
+                self.ended = self.ended.saturating_add(types(events, end));
                 let (begin, end) = (last_type(events, &[begin]), last_type(events, &[end]));
                 self.begun |= begin.is_some();
                 if begin.is_some() || end.is_some() {
-                    self.finished = end > begin;
+                    self.finished = end > begin && self.ended >= images;
                 }
                 self.done |= says_done(events);
             }
@@ -123,24 +129,38 @@ fn last_number(events: &[u8]) -> Option<u64> {
     str::from_utf8(&number[..digits]).ok()?.parse().ok()
 }
 
-/// Where the last of these events that has one of these types says so, in its data or by its name. In text
-/// that a model writes the quotes are escaped.
+/// Where the last of these events that has one of these types says so.
 fn last_type(events: &[u8], types: &[&str]) -> Option<usize> {
-    let of_data = memchr::memmem::find_iter(events, b"\"type\"").filter(|at| {
+    of_data(events, types).last().max(of_name(events, types).last())
+}
+
+/// How many of these events have this type.
+fn types(events: &[u8], name: &str) -> u32 {
+    let (data, names) = (of_data(events, &[name]).count(), of_name(events, &[name]).count());
+    data.max(names) as u32
+}
+
+/// Where events say in their data that they have one of these types. In text that a model writes the
+/// quotes are escaped.
+fn of_data<'a>(events: &'a [u8], types: &'a [&str]) -> impl Iterator<Item = usize> + 'a {
+    memchr::memmem::find_iter(events, b"\"type\"").filter(|at| {
         let value = events[at + b"\"type\"".len()..].trim_ascii_start().strip_prefix(b":");
         let value = value.and_then(|value| value.trim_ascii_start().strip_prefix(b"\""));
         value.is_some_and(|value| {
             let end = memchr::memchr(b'"', value).unwrap_or(value.len());
             types.iter().any(|name| name.as_bytes() == &value[..end])
         })
-    });
-    let of_name = memchr::memmem::find_iter(events, b"event:").filter(|at| {
+    })
+}
+
+/// Where events say it by their names.
+fn of_name<'a>(events: &'a [u8], types: &'a [&str]) -> impl Iterator<Item = usize> + 'a {
+    memchr::memmem::find_iter(events, b"event:").filter(|at| {
         let is_line = events[..*at].last().is_none_or(|byte| is_break(*byte));
         let value = &events[at + b"event:".len()..];
         let end = memchr::memchr2(b'\n', b'\r', value).unwrap_or(value.len());
         is_line && types.iter().any(|name| name.as_bytes() == value[..end].trim_ascii())
-    });
-    of_data.last().max(of_name.last())
+    })
 }
 
 #[cfg(test)]
@@ -148,7 +168,7 @@ mod tests {
     use super::*;
 
     fn after(endpoint: Endpoint, pieces: &[&str]) -> Marks {
-        let mut marks = Marks::of(endpoint);
+        let mut marks = Marks::of(endpoint, 1);
         for piece in pieces {
             marks.see(piece.as_bytes());
         }
@@ -190,6 +210,22 @@ mod tests {
             {
                 assert_eq!((again.is_unfinished(), again.is_done()), (is_image, !is_image));
             }
+        }
+    }
+
+    #[test]
+    fn as_many_images_have_to_come_as_were_asked_for() {
+        let [begin, end] = ["partial_image", "completed"].map(|name| {
+            format!(
+                "event: image_generation.{name}\ndata: {{\"type\":\"image_generation.{name}\"}}\n\n"
+            )
+        });
+        let mut marks = Marks::of(Endpoint::ImageGenerations, 2);
+        for (event, is_unfinished) in
+            [(&begin, true), (&end, true), (&begin, true), (&begin, true), (&end, false)]
+        {
+            marks.see(event.as_bytes());
+            assert_eq!(marks.is_unfinished(), is_unfinished);
         }
     }
 }

@@ -10,7 +10,6 @@ use bytes::Bytes;
 use super::first::First;
 use super::marks::Marks;
 use super::queue::Queue;
-use crate::endpoint::Endpoint;
 use crate::translate::{Events, first_blank_line, last_blank_line};
 
 /// An event that grows past this is no event; it passes as it comes.
@@ -51,9 +50,9 @@ pub(super) enum Ending {
 }
 
 impl Tail {
-    /// The part of a stream of this endpoint's.
-    pub(super) fn of(endpoint: Endpoint) -> Self {
-        Self { marks: Marks::of(endpoint), ..Self::default() }
+    /// The part of a stream that will say these things of its end.
+    pub(super) fn new(marks: Marks) -> Self {
+        Self { marks, ..Self::default() }
     }
 
     /// Takes the next bytes; whole events go to `out`.
@@ -215,6 +214,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::endpoint::Endpoint;
 
     fn drain(queue: &mut Queue) -> Vec<u8> {
         std::iter::from_fn(|| queue.pop()).flatten().collect()
@@ -316,7 +316,7 @@ mod tests {
             (Endpoint::Messages, r#"data: {"type": "message_stop"}"#),
         ] {
             for cut in 0..=last.len() {
-                let (mut tail, mut out) = (Tail::of(endpoint), Queue::default());
+                let (mut tail, mut out) = (Tail::new(Marks::of(endpoint, 1)), Queue::default());
                 tail.push(Bytes::copy_from_slice(b"data: {}\n\n"), &mut out);
                 tail.push(Bytes::copy_from_slice(&last.as_bytes()[..cut]), &mut out);
                 tail.finish(&mut out);
@@ -324,7 +324,7 @@ mod tests {
             }
             // One that is too long to be held back is no end either, before its own.
             let long = format!("{} {}", last.trim_end_matches('}'), " ".repeat(LARGEST_EVENT));
-            let (mut tail, mut out) = (Tail::of(endpoint), Queue::default());
+            let (mut tail, mut out) = (Tail::new(Marks::of(endpoint, 1)), Queue::default());
             for (piece, is_done) in [(long.as_str(), false), ("  ", false), ("}\n\n", true)] {
                 tail.push(Bytes::copy_from_slice(piece.as_bytes()), &mut out);
                 assert_eq!(tail.marks().is_done(), is_done);
