@@ -9,10 +9,11 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::thread;
 
+use futures::future::{OptionFuture, join};
 use tokio::runtime::Runtime;
 
 use crate::cli::{Cli, Command, Keys};
-use crate::config::{self, Config};
+use crate::config::{self, Config, Management};
 use crate::discover::{self, Known};
 use crate::live::Live;
 use crate::reload::{self, Refused, Source};
@@ -127,7 +128,12 @@ fn serve(
     let workers = config.server.workers.map_or(cores, NonZeroUsize::get);
     let listeners = listen(&config, workers)?;
     let address = server::reachable(listeners.address());
+    let operators = operators(&config.management)?;
     say(&greeting(address, &config, &known))?;
+    if let Some(operators) = &operators {
+        let address = server::reachable(operators.address());
+        say(&format!("Operators: http://{address}/metrics\n"))?;
+    }
     for section in &config.inactive {
         tracing::warn!(
             path = section.path,
@@ -142,10 +148,26 @@ fn serve(
     let cores: Vec<_> = (0..workers).map(|_| live.core()).collect();
     let mut cores = cores.into_iter();
     let next = move || cores.next().expect("there is one for each listener");
-    server::run(main, listeners, &status, live.run(), next)
+    let asked =
+        operators.map(|operators| operators.run(Arc::clone(live.metrics()), Arc::clone(&status)));
+    let background = async move {
+        Box::pin(join(live.run(), OptionFuture::from(asked))).await;
+    };
+    server::run(main, listeners, &status, background, next)
         .map_err(|error| format!("the server failed: {error}"))?;
     tracing::info!("stopped");
     Ok(())
+}
+
+/// The listener of operators, if there is to be one.
+fn operators(management: &Management) -> Result<Option<server::Operators>, String> {
+    let (address, port) = (management.address, management.port);
+    let bind = || server::Operators::bind(SocketAddr::new(address, port));
+    management
+        .enabled
+        .then(bind)
+        .transpose()
+        .map_err(|error| format!("cannot listen on {address} port {port} for operators: {error}"))
 }
 
 fn listen(config: &Config, workers: usize) -> Result<server::Listeners, String> {

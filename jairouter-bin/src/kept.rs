@@ -16,6 +16,7 @@ use tokio::time::Instant;
 use crate::config::{self, CircuitBreaker, Discovery, HealthCheck, RateLimit, Tls};
 use crate::discover::{Listed, Lister};
 use crate::govern;
+use crate::metrics::{self, Metrics};
 use crate::transport::Transport;
 use crate::watch::Watch;
 
@@ -89,14 +90,18 @@ pub(crate) struct Keeper<'a> {
     new: Kept,
     tasks: Vec<Task>,
     lists: mpsc::Sender<Listed>,
+    pub(crate) metrics: &'a Metrics,
+    /// All instances, as they come.
+    pub(crate) instances: Vec<metrics::Instance>,
 }
 
 // === impl Keeper ===
 
 impl<'a> Keeper<'a> {
     /// Instances that are asked for their models answer into this channel.
-    pub(crate) fn new(old: &'a Kept, lists: mpsc::Sender<Listed>) -> Self {
-        Self { old, new: Kept::default(), tasks: Vec::new(), lists }
+    pub(crate) fn new(old: &'a Kept, lists: mpsc::Sender<Listed>, metrics: &'a Metrics) -> Self {
+        let (new, tasks, instances) = (Kept::default(), Vec::new(), Vec::new());
+        Self { old, new, tasks, lists, metrics, instances }
     }
 
     /// All of them, and what is to be done beside the requests.

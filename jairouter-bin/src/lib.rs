@@ -12,6 +12,7 @@ pub mod keys;
 pub mod live;
 pub mod local;
 pub mod log;
+pub mod metrics;
 pub mod reload;
 pub mod server;
 pub mod stack;

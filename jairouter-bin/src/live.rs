@@ -9,6 +9,7 @@ use std::time::Duration;
 use futures::future::{BoxFuture, OptionFuture};
 use futures::stream::FuturesUnordered;
 use futures::{FutureExt, StreamExt};
+use jairouter_core::observe::Exchange;
 use jairouter_core::reload::Reloadable;
 use tokio::sync::mpsc;
 use tokio::time::sleep;
@@ -17,6 +18,8 @@ use crate::config::Config;
 use crate::discover::{Known, Listed};
 use crate::kept::{Keeper, Kept, Task};
 use crate::keys::Keys;
+use crate::log;
+use crate::metrics::{self, Metrics, Snapshot};
 use crate::reload::{self, Cause, Refused, Source};
 use crate::server::{self, Status};
 use crate::stack::{self, AnyRouter, App, Front};
@@ -45,6 +48,7 @@ pub struct Live {
     answers: mpsc::Sender<Listed>,
     tasks: FuturesUnordered<Task>,
     source: Option<Source>,
+    metrics: Arc<Metrics>,
 }
 
 /// What may take the place of what serves.
@@ -53,6 +57,15 @@ struct Built {
     keys: Keys,
     kept: Kept,
     tasks: Vec<Task>,
+    instances: Vec<metrics::Instance>,
+}
+
+/// Has whoever asks for the metrics see what is served.
+fn show(metrics: &Metrics, router: &AnyRouter, instances: Vec<metrics::Instance>) {
+    let rooms =
+        router.rooms().map(|(service, model, room)| (service, model.into(), Arc::clone(room)));
+    let rooms = rooms.collect();
+    metrics.serve(router.models().map(|(_, model)| model), Snapshot { instances, rooms });
 }
 
 /// One core's stack, and its connections.
@@ -71,13 +84,24 @@ impl Live {
     pub fn new(config: Config, known: Known, source: Option<Source>) -> Result<Self, String> {
         let (answers, lists) = mpsc::channel(MOST_LISTED);
         let none = Kept::default();
-        let mut keeper = Keeper::new(&none, answers.clone());
+        let metrics = Arc::new(Metrics::new());
+        let mut keeper = Keeper::new(&none, answers.clone(), &metrics);
         let router = stack::router(&config, &known, &mut keeper)?.build();
         let keys = stack::keys(&config, &mut keeper);
+        let served = std::mem::take(&mut keeper.instances);
         let (kept, tasks) = keeper.done();
+        show(&metrics, &router, served);
         let instances = router.instances().cloned().collect();
         let status = Arc::new(Status::new(server::Settings::of(&config.server), keys, instances));
-        let front = Front::new(&config);
+        // As long as the process: what counts is one for all of it.
+        let tell: &'static _ = Box::leak(Box::new({
+            let metrics = Arc::clone(&metrics);
+            move |exchange: &Exchange| {
+                log::access(exchange);
+                metrics.tell(exchange);
+            }
+        }));
+        let front = Front::new(&config, tell);
         let (cores, tasks) = (Vec::new(), tasks.into_iter().collect());
         Ok(Self {
             config,
@@ -91,12 +115,18 @@ impl Live {
             answers,
             tasks,
             source,
+            metrics,
         })
     }
 
     /// What it says of itself.
     pub fn status(&self) -> &Arc<Status> {
         &self.status
+    }
+
+    /// What is counted.
+    pub fn metrics(&self) -> &Arc<Metrics> {
+        &self.metrics
     }
 
     /// What it serves, once for each service that does.
@@ -140,6 +170,7 @@ impl Live {
     /// Serves the configuration that is there now, unless it is wrong: then nothing changes.
     fn reload(&mut self, path: &Path, cause: Cause) {
         let loaded = reload::load(path).map(|config| self.take(config));
+        self.metrics.reloaded(matches!(loaded, Ok(Ok(_))));
         let path = path.display();
         match loaded {
             Ok(Ok(restart)) => {
@@ -164,7 +195,7 @@ impl Live {
 
     /// Serves this configuration. What of it cannot act yet.
     fn take(&mut self, config: Config) -> Result<Vec<&'static str>, String> {
-        let restart = reload::needs_restart(&self.config.server, &config.server);
+        let restart = reload::needs_restart(&self.config, &config);
         let front = self.front.after(&self.config, &config);
         // What somebody at another place has said counts no more.
         let asked = |config: &Config| -> HashMap<String, String> {
@@ -230,15 +261,17 @@ impl Live {
 
     /// Builds what may serve from now on, over the handles of what serves.
     fn build(&self, config: &Config, known: &Known) -> Result<Built, String> {
-        let mut keeper = Keeper::new(&self.kept, self.answers.clone());
+        let mut keeper = Keeper::new(&self.kept, self.answers.clone(), &self.metrics);
         let router = stack::router(config, known, &mut keeper)?.succeed(&self.router);
         let keys = stack::keys(config, &mut keeper);
+        let instances = std::mem::take(&mut keeper.instances);
         let (kept, tasks) = keeper.done();
-        Ok(Built { router, keys, kept, tasks })
+        Ok(Built { router, keys, kept, tasks, instances })
     }
 
     /// Has every core swap it in.
-    fn serve(&mut self, Built { router, keys, kept, tasks }: Built) {
+    fn serve(&mut self, Built { router, keys, kept, tasks, instances }: Built) {
+        show(&self.metrics, &router, instances);
         for Core { app, siblings } in &mut self.cores {
             app.swap(stack::app(&self.front, &router, siblings));
         }

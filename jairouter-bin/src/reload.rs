@@ -131,12 +131,15 @@ pub(crate) fn load(path: &Path) -> Result<Config, Refused> {
 }
 
 /// What of another configuration acts only when the program starts again.
-pub(crate) fn needs_restart(before: &config::Server, after: &config::Server) -> Vec<&'static str> {
+pub(crate) fn needs_restart(before: &Config, after: &Config) -> Vec<&'static str> {
+    let operators = ("management.server", before.management != after.management);
+    let (before, after) = (&before.server, &after.server);
     let differs = [
         ("server.address", before.address != after.address),
         ("server.port", before.port != after.port),
         ("server.workers", before.workers != after.workers),
         ("server.log", before.log != after.log),
+        operators,
     ];
     differs.into_iter().filter(|(_, differs)| *differs).map(|(key, _)| key).collect()
 }

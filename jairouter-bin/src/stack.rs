@@ -11,7 +11,7 @@ use jairouter_core::observe::{Exchange, ObserveLayer, Observed};
 use jairouter_core::rate_limit::{RateLimit, RateLimitLayer};
 use jairouter_core::router::{Builder, Group, Member};
 use jairouter_core::usage::{StreamUsage, StreamUsageLayer};
-use jairouter_core::{Backend, Gateway, Router, Upstream};
+use jairouter_core::{Backend, Gateway, Router, ServiceType, Upstream};
 use tower::Layer;
 
 use crate::authorize::{Authorize, KeyLimits};
@@ -20,7 +20,7 @@ use crate::discover::Known;
 use crate::govern;
 use crate::kept::Keeper;
 use crate::keys::{Key, Keys};
-use crate::log;
+use crate::metrics;
 use crate::transport::{Siblings, Transport};
 
 /// Any framework, over any transport.
@@ -32,7 +32,10 @@ type AnyMember = Member<Arc<dyn Backend>, Transport>;
 type AnyBuilder = Builder<Arc<dyn Backend>, Transport>;
 
 /// What answers on one core.
-pub type App = Gateway<Observed<fn(&Exchange), StreamUsage<ForKeys>>>;
+pub type App = Gateway<Observed<Tell, StreamUsage<ForKeys>>>;
+
+/// What is told of every request that is over.
+pub type Tell = &'static (dyn Fn(&Exchange) + Send + Sync);
 
 /// The router, for the holders of keys.
 type ForKeys = RateLimit<KeyLimits, Authorize<AnyRouter>>;
@@ -69,7 +72,9 @@ pub(crate) fn router(
         }
         for (settings, names) in service.instances.iter().zip(names) {
             let known = known.get(&settings.id);
-            for (name, member) in members(settings, names, clients, known, keeper)? {
+            for (name, member) in
+                members(service.service_type, settings, names, clients, known, keeper)?
+            {
                 group = group.instance(name, member);
             }
         }
@@ -89,11 +94,13 @@ pub(crate) fn keys(config: &Config, keeper: &mut Keeper<'_>) -> Keys {
 pub(crate) struct Front {
     gateway: Gateway<()>,
     counts_tokens: bool,
+    tell: Tell,
 }
 
 impl Front {
-    pub(crate) fn new(config: &Config) -> Self {
-        Self::of(Gateway::new(()).with_max_body_memory(config.server.max_body_memory), config)
+    pub(crate) fn new(config: &Config, tell: Tell) -> Self {
+        let gateway = Gateway::new(()).with_max_body_memory(config.server.max_body_memory);
+        Self::of(gateway, config, tell)
     }
 
     /// That of another configuration. Bodies that are there are counted in both.
@@ -106,14 +113,15 @@ impl Front {
                 false => gateway.with_max_body_memory(memory),
             },
             config,
+            self.tell,
         )
     }
 
-    fn of(gateway: Gateway<()>, config: &Config) -> Self {
+    fn of(gateway: Gateway<()>, config: &Config, tell: Tell) -> Self {
         let gateway = gateway
             .with_max_body(config.server.max_request_body)
             .with_body_timeout(config.server.body_timeout);
-        Self { gateway, counts_tokens: govern::counts_tokens(config) }
+        Self { gateway, counts_tokens: govern::counts_tokens(config), tell }
     }
 }
 
@@ -126,7 +134,7 @@ pub(crate) fn app(front: &Front, router: &AnyRouter, siblings: &mut Siblings) ->
     siblings.close_unused();
     let for_keys = RateLimitLayer::new(KeyLimits).layer(Authorize::new(router));
     let counted = StreamUsageLayer::new(front.counts_tokens).layer(for_keys);
-    let observed = ObserveLayer::new(log::access as fn(&Exchange)).layer(counted);
+    let observed = ObserveLayer::new(front.tell).layer(counted);
     front.gateway.map(|()| observed).with_models(models)
 }
 
@@ -158,6 +166,7 @@ fn balanced<P: Strategy + Clone>(strategy: P, service: &config::Service) -> Load
 
 /// An instance, once for each model it serves, and what callers call that.
 fn members(
+    service: ServiceType,
     settings: &config::Instance,
     names: Vec<ModelName>,
     clients: usize,
@@ -166,6 +175,13 @@ fn members(
 ) -> Result<Vec<(Box<str>, AnyMember)>, String> {
     let transport = keeper.transport(settings)?;
     let attended = keeper.instance(settings, &transport, known)?;
+    let adapter = settings.backend.name();
+    let transport = transport.counted(keeper.metrics.calls.of(adapter, &settings.id));
+    keeper.instances.push(metrics::Instance {
+        service,
+        adapter: adapter.into(),
+        state: Arc::clone(&attended.state),
+    });
     let limits = govern::of_instance(settings, clients, keeper);
     let member = |ModelName { name, own }| {
         let backend = Arc::clone(&settings.backend);

@@ -16,6 +16,7 @@ use pin_project_lite::pin_project;
 use tower::Service;
 
 use crate::config;
+use crate::metrics::{Calls, Timed};
 
 /// The client of one instance.
 #[derive(Clone)]
@@ -23,6 +24,8 @@ pub struct Transport {
     kind: Kind,
     /// That of its siblings, and of nobody else.
     number: u64,
+    /// What counts what is asked, if anything does.
+    calls: Option<Calls>,
 }
 
 #[derive(Clone)]
@@ -45,7 +48,8 @@ impl Siblings {
     pub(crate) fn of(&mut self, transport: &Transport) -> Transport {
         let Self { used, unused } = self;
         let new = || unused.remove(&transport.number).unwrap_or_else(|| transport.sibling());
-        used.entry(transport.number).or_insert_with(new).clone()
+        let sibling = used.entry(transport.number).or_insert_with(new);
+        Transport { calls: transport.calls.clone(), ..sibling.clone() }
     }
 
     /// Those that a stack goes on with are asked for from here on.
@@ -77,7 +81,13 @@ impl Transport {
             };
             Kind::Http(client.build(instance.target.authority()))
         };
-        Ok(Self { kind, number: NUMBERS.fetch_add(1, Ordering::Relaxed) })
+        Ok(Self { kind, number: NUMBERS.fetch_add(1, Ordering::Relaxed), calls: None })
+    }
+
+    /// The same, for requests that are counted here.
+    #[must_use]
+    pub(crate) fn counted(self, calls: Calls) -> Self {
+        Self { calls: Some(calls), ..self }
     }
 
     /// A client of the same instance whose connections belong to another core.
@@ -87,7 +97,7 @@ impl Transport {
             Kind::Http(client) => Kind::Http(client.sibling()),
             Kind::Simulated(engine) => Kind::Simulated(engine.clone()),
         };
-        Self { kind, number: self.number }
+        Self { kind, number: self.number, calls: None }
     }
 }
 
@@ -106,7 +116,7 @@ type SimulatedFuture = <Engine as Service<Request<Payload>>>::Future;
 impl Service<Request<Payload>> for Transport {
     type Response = Response<Body>;
     type Error = Error;
-    type Future = ResponseFuture;
+    type Future = Timed<ResponseFuture>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
         match &mut self.kind {
@@ -115,11 +125,12 @@ impl Service<Request<Payload>> for Transport {
         }
     }
 
-    fn call(&mut self, request: Request<Payload>) -> ResponseFuture {
-        match &mut self.kind {
+    fn call(&mut self, request: Request<Payload>) -> Self::Future {
+        let future = match &mut self.kind {
             Kind::Http(client) => ResponseFuture::Http { future: client.call(request) },
             Kind::Simulated(engine) => ResponseFuture::Simulated { future: engine.call(request) },
-        }
+        };
+        Timed::new(future, self.calls.as_ref())
     }
 }
 

@@ -6,6 +6,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::mpsc::{Receiver, sync_channel};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread;
 use std::time::Duration;
@@ -21,6 +22,8 @@ pub const UNPROBED: &str = "  health-check: { enabled: false }\n";
 pub struct Gateway {
     child: Child,
     address: SocketAddr,
+    operators: OnceLock<SocketAddr>,
+    told: Mutex<Receiver<SocketAddr>>,
     log: Arc<Mutex<String>>,
     config: NamedTempFile,
 }
@@ -97,7 +100,19 @@ impl Gateway {
                 log.lock().unwrap_or_else(PoisonError::into_inner)
             )
         });
-        Self { child, address, log, config }
+        // What else it prints comes at the same time.
+        let (tell, told) = sync_channel(1);
+        thread::spawn(move || {
+            for line in lines {
+                let url = line.strip_prefix("Operators: http://");
+                let address = url.and_then(|url| url.strip_suffix("/metrics")?.parse().ok());
+                if let Some(address) = address {
+                    let _ = tell.try_send(address);
+                }
+            }
+        });
+        let (operators, told) = (OnceLock::new(), Mutex::new(told));
+        Self { child, address, operators, told, log, config }
     }
 
     /// What the program prints when it is given these arguments.
@@ -119,6 +134,18 @@ impl Gateway {
     /// Where it listens.
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Where operators ask.
+    ///
+    /// # Panics
+    ///
+    /// If it does not say where.
+    pub fn operators(&self) -> SocketAddr {
+        *self.operators.get_or_init(|| {
+            let told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+            told.recv_timeout(Duration::from_secs(5)).expect("it has a listener of operators")
+        })
     }
 
     /// What it logged so far.

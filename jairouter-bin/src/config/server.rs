@@ -44,9 +44,9 @@ pub(super) fn management(field: &Field<'_>, management: &mut Management) {
     if let Some(field) = map.take("server")
         && let Some(mut map) = field.map()
     {
+        management.enabled = true;
         listener(&mut map, &mut management.address, &mut management.port);
         map.finish();
-        field.inactive("there is no admin listener yet");
     }
     for foreign in ["endpoints", "endpoint", "metrics", "health", "tracing"] {
         if let Some(field) = map.foreign(foreign) {

@@ -118,10 +118,12 @@ pub enum LogFormat {
     Json,
 }
 
-/// The listener of operators. Not active in this version.
-#[derive(Debug, Clone)]
+/// The listener of operators.
+#[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Management {
+    /// Whether there is one: whether `management.server` is there.
+    pub enabled: bool,
     /// `management.server.address`. Default 127.0.0.1.
     pub address: IpAddr,
     /// `management.server.port`. Default 8081.
@@ -130,7 +132,7 @@ pub struct Management {
 
 impl Default for Management {
     fn default() -> Self {
-        Self { address: Ipv4Addr::LOCALHOST.into(), port: 8081 }
+        Self { enabled: false, address: Ipv4Addr::LOCALHOST.into(), port: 8081 }
     }
 }
 

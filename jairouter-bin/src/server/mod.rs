@@ -6,6 +6,7 @@ mod client_addr;
 mod connection;
 mod front;
 mod listen;
+mod operators;
 mod signals;
 mod socket;
 mod worker;
@@ -35,6 +36,7 @@ use tokio_rustls::TlsAcceptor;
 use tower::Service;
 
 pub use listen::Listeners;
+pub use operators::Operators;
 
 use crate::config;
 use crate::keys::Keys;

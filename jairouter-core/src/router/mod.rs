@@ -70,7 +70,7 @@ use crate::fallback::Fallback;
 use crate::rate_limit::{Grant, Limiter, RateLimit};
 use crate::request::InferenceRequest;
 use crate::upstream::Upstream;
-use crate::waiting_room::WaitingRoom;
+use crate::waiting_room::{Room, WaitingRoom};
 
 /// No limit, or this one.
 type Limits = Option<Arc<dyn Limiter>>;
@@ -114,6 +114,14 @@ impl<B, C> Router<B, C> {
         let mut seen = HashSet::new();
         let instances = models.flat_map(|(_, room)| room.get_ref().instances());
         instances.filter(move |state| seen.insert(Arc::as_ptr(state)))
+    }
+
+    /// Where requests wait, by the service and the model they wait for.
+    pub fn rooms(&self) -> impl Iterator<Item = (ServiceType, &str, &Arc<Room>)> {
+        self.0.services().flat_map(|(service_type, service)| {
+            let models = service.get_ref().get_ref().models();
+            models.map(move |(name, room)| (service_type, name, room.room()))
+        })
     }
 
     /// The same router with other clients, such as ones whose connections belong to another core.

@@ -1,0 +1,143 @@
+//! What is asked of instances, one by one.
+
+use std::collections::HashSet;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll, ready};
+
+use http::Response;
+use jairouter_core::Error;
+use pin_project_lite::pin_project;
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::registry::{Registry, Unit};
+use tokio::time::Instant;
+
+use super::{DURATIONS, OTHER};
+
+/// The most instances that have labels of their own.
+const MOST_INSTANCES: usize = 10_000;
+
+/// Of all instances.
+#[derive(Debug, Clone)]
+pub(crate) struct Families {
+    /// The instances that have labels of their own.
+    named: Arc<Mutex<HashSet<InstanceLabels>>>,
+    calls: Family<CallLabels, Counter>,
+    durations: Family<InstanceLabels, Histogram>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct CallLabels {
+    adapter: Arc<str>,
+    instance: Arc<str>,
+    status: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct InstanceLabels {
+    adapter: Arc<str>,
+    instance: Arc<str>,
+}
+
+/// Of one instance.
+#[derive(Debug, Clone)]
+pub(crate) struct Calls {
+    families: Families,
+    labels: InstanceLabels,
+}
+
+impl Families {
+    pub(super) fn new(registry: &mut Registry) -> Self {
+        let durations = Family::new_with_constructor((|| Histogram::new(DURATIONS)) as fn() -> _);
+        let families = Self { named: Arc::default(), calls: Family::default(), durations };
+        registry.register(
+            "jairouter_backend_calls",
+            "Requests to an instance, by the status it answered with or why it did not",
+            families.calls.clone(),
+        );
+        registry.register_with_unit(
+            "jairouter_backend_call_duration",
+            "From a request to the head of the answer of an instance",
+            Unit::Seconds,
+            families.durations.clone(),
+        );
+        families
+    }
+
+    /// Those of this instance.
+    pub(crate) fn of(&self, adapter: &str, instance: &str) -> Calls {
+        let mut labels = InstanceLabels { adapter: adapter.into(), instance: instance.into() };
+        let mut named = self.named.lock().unwrap_or_else(PoisonError::into_inner);
+        if !named.contains(&labels) {
+            if named.len() < MOST_INSTANCES {
+                named.insert(labels.clone());
+            } else {
+                labels = InstanceLabels { adapter: OTHER.into(), instance: OTHER.into() };
+            }
+        }
+        drop(named);
+        Calls { families: self.clone(), labels }
+    }
+}
+
+impl Calls {
+    fn over(&self, status: String, started: Instant) {
+        let InstanceLabels { adapter, instance } = self.labels.clone();
+        self.families.calls.get_or_create(&CallLabels { adapter, instance, status }).inc();
+        let took = started.elapsed().as_secs_f64();
+        self.families.durations.get_or_create(&self.labels).observe(took);
+    }
+}
+
+pin_project! {
+    /// A call that is counted when its answer's head is there. One that is dropped before is `abandoned`.
+    #[derive(Debug)]
+    pub struct Timed<F> {
+        #[pin]
+        future: F,
+        call: Call,
+    }
+}
+
+#[derive(Debug)]
+struct Call {
+    calls: Option<Calls>,
+    started: Instant,
+}
+
+impl<F> Timed<F> {
+    pub(crate) fn new(future: F, calls: Option<&Calls>) -> Self {
+        Self { future, call: Call { calls: calls.cloned(), started: Instant::now() } }
+    }
+}
+
+impl<F, B> Future for Timed<F>
+where
+    F: Future<Output = Result<Response<B>, Error>>,
+{
+    type Output = Result<Response<B>, Error>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.project();
+        let answer = ready!(this.future.poll(cx));
+        if let Some(calls) = this.call.calls.take() {
+            let status = match &answer {
+                Ok(answer) => answer.status().as_u16().to_string(),
+                Err(error) => error.kind().code().to_owned(),
+            };
+            calls.over(status, this.call.started);
+        }
+        Poll::Ready(answer)
+    }
+}
+
+impl Drop for Call {
+    fn drop(&mut self) {
+        if let Some(calls) = self.calls.take() {
+            calls.over("abandoned".to_owned(), self.started);
+        }
+    }
+}

@@ -1,0 +1,262 @@
+//! What is counted and measured, for Prometheus.
+//!
+//! Names begin with `jairouter_`, as the original has them, or are `OpenTelemetry`'s for generative AI where it
+//! has one. Labels are of what the configuration and the engines name, never of what a caller writes: a model
+//! that nobody serves is `other`, and so is each one above a thousand.
+
+mod calls;
+mod scrape;
+
+use std::collections::HashSet;
+use std::fmt;
+use std::sync::atomic::{AtomicI64, AtomicU64};
+use std::sync::{Arc, PoisonError, RwLock};
+
+use jairouter_core::observe::Exchange;
+use jairouter_core::{End, Endpoint, Kind};
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::encoding::text;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::metrics::info::Info;
+use prometheus_client::registry::{Registry, Unit};
+
+pub(crate) use calls::Calls;
+pub use calls::Timed;
+pub(crate) use scrape::{Instance, Snapshot};
+
+/// The most models that have labels of their own.
+const MOST_MODELS: usize = 1000;
+
+/// What a model is called that has none.
+const OTHER: &str = "other";
+
+/// Seconds, as `OpenTelemetry` advises for requests to models.
+const DURATIONS: [f64; 16] = [
+    0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5.12, 10.24, 20.48, 40.96, 81.92, 163.84,
+    327.68,
+];
+
+/// Seconds, as it advises for first tokens.
+const FIRST_TOKENS: [f64; 18] = [
+    0.001, 0.005, 0.01, 0.02, 0.04, 0.06, 0.08, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0,
+    30.0, 60.0,
+];
+
+/// Everything that is counted.
+pub struct Metrics {
+    registry: Registry,
+    requests: Family<RequestLabels, Counter>,
+    durations: Family<ServiceLabels, Histogram>,
+    model_durations: Family<ModelLabels, Histogram>,
+    first_tokens: Family<ModelLabels, Histogram>,
+    errors: Family<ErrorLabels, Counter>,
+    limited: Family<ServiceLabels, Counter>,
+    pub(crate) calls: calls::Families,
+    reloads: Family<ReloadLabels, Counter>,
+    reloaded: Gauge<i64, AtomicI64>,
+    last_success: Gauge<f64, AtomicU64>,
+    /// The models that may be named: that are served, or were.
+    models: RwLock<HashSet<Box<str>>>,
+    pub(crate) snapshot: Arc<scrape::Current>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct RequestLabels {
+    service: &'static str,
+    method: &'static str,
+    status: u16,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ServiceLabels {
+    service: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ModelLabels {
+    gen_ai_operation_name: &'static str,
+    gen_ai_request_model: Box<str>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ErrorLabels {
+    service: &'static str,
+    error: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ReloadLabels {
+    result: &'static str,
+}
+
+impl Metrics {
+    /// Nothing has happened yet.
+    pub fn new() -> Self {
+        let mut registry = Registry::default();
+        let durations = || Histogram::new(DURATIONS);
+        let first_tokens = || Histogram::new(FIRST_TOKENS);
+        let metrics = Self {
+            requests: Family::default(),
+            durations: Family::new_with_constructor(durations),
+            model_durations: Family::new_with_constructor(durations),
+            first_tokens: Family::new_with_constructor(first_tokens),
+            errors: Family::default(),
+            limited: Family::default(),
+            calls: calls::Families::new(&mut registry),
+            reloads: Family::default(),
+            reloaded: Gauge::default(),
+            last_success: Gauge::default(),
+            models: RwLock::default(),
+            snapshot: Arc::default(),
+            registry,
+        };
+        metrics.registered()
+    }
+
+    fn registered(mut self) -> Self {
+        let registry = &mut self.registry;
+        let version = vec![("version", env!("CARGO_PKG_VERSION"))];
+        registry.register("jairouter_build", "The program", Info::new(version));
+        registry.register(
+            "jairouter_requests",
+            "Requests that are over, by the status their callers got; 499 if they left before it",
+            self.requests.clone(),
+        );
+        registry.register_with_unit(
+            "jairouter_request_duration",
+            "From a request to the end of its answer",
+            Unit::Seconds,
+            self.durations.clone(),
+        );
+        registry.register_with_unit(
+            "gen_ai_server_request_duration",
+            "From a request to the end of its answer",
+            Unit::Seconds,
+            self.model_durations.clone(),
+        );
+        registry.register_with_unit(
+            "gen_ai_server_time_to_first_token",
+            "From a request to the first content of its stream",
+            Unit::Seconds,
+            self.first_tokens.clone(),
+        );
+        registry.register(
+            "jairouter_request_errors",
+            "Requests that failed, or whose answers broke off, by why",
+            self.errors.clone(),
+        );
+        registry.register(
+            "jairouter_rate_limit_rejections",
+            "Requests that were over a limit of the gateway's",
+            self.limited.clone(),
+        );
+        registry.register(
+            "jairouter_config_reloads",
+            "Configurations that were read while the program served",
+            self.reloads.clone(),
+        );
+        registry.register(
+            "jairouter_config_last_reload_success",
+            "1 if the last configuration that was read is the one that is served",
+            self.reloaded.clone(),
+        );
+        registry.register_with_unit(
+            "jairouter_config_last_reload_success_timestamp",
+            "When the configuration that is served was read, since 1970",
+            Unit::Seconds,
+            self.last_success.clone(),
+        );
+        registry.register_collector(Box::new(scrape::Gauges(Arc::clone(&self.snapshot))));
+        self.taken(true);
+        self
+    }
+
+    /// A request is over.
+    pub(crate) fn tell(&self, exchange: &Exchange) {
+        let service = exchange.endpoint.service_type().as_str();
+        let status = exchange.status.as_u16();
+        self.requests.get_or_create(&RequestLabels { service, method: "POST", status }).inc();
+        let total = exchange.total.as_secs_f64();
+        self.durations.get_or_create(&ServiceLabels { service }).observe(total);
+        let labels = ModelLabels {
+            gen_ai_operation_name: operation(exchange.endpoint),
+            gen_ai_request_model: self.model(&exchange.model),
+        };
+        self.model_durations.get_or_create(&labels).observe(total);
+        if let (true, Some(first), None) = (exchange.stream, exchange.first, exchange.error) {
+            self.first_tokens.get_or_create(&labels).observe(first.as_secs_f64());
+        }
+        if let Some(kind) = exchange.error {
+            self.errors.get_or_create(&ErrorLabels { service, error: kind.code() }).inc();
+        }
+        if exchange.error == Some(Kind::RateLimited) && !matches!(exchange.end, End::Broken(_)) {
+            self.limited.get_or_create(&ServiceLabels { service }).inc();
+        }
+    }
+
+    fn model(&self, name: &str) -> Box<str> {
+        let models = self.models.read().unwrap_or_else(PoisonError::into_inner);
+        if models.contains(name) { name.into() } else { OTHER.into() }
+    }
+
+    /// What is served from now on.
+    pub(crate) fn serve<'a>(&self, models: impl Iterator<Item = &'a str>, snapshot: Snapshot) {
+        // Those that have been served have their labels for good, so that they are counted, too.
+        let mut named = self.models.write().unwrap_or_else(PoisonError::into_inner);
+        for model in models {
+            if named.len() < MOST_MODELS && !named.contains(model) {
+                named.insert(model.into());
+            }
+        }
+        drop(named);
+        self.snapshot.store(Arc::new(snapshot));
+    }
+
+    /// A configuration was read, and is served or not.
+    pub(crate) fn reloaded(&self, taken: bool) {
+        let result = if taken { "taken" } else { "refused" };
+        self.reloads.get_or_create(&ReloadLabels { result }).inc();
+        self.taken(taken);
+    }
+
+    fn taken(&self, taken: bool) {
+        self.reloaded.set(taken.into());
+        if taken {
+            let now = jiff::Timestamp::now().as_millisecond() as f64 / 1000.0;
+            self.last_success.set(now);
+        }
+    }
+
+    /// All of it, in the text format of `OpenMetrics` 1.0.
+    pub(crate) fn text(&self) -> String {
+        let mut text = String::new();
+        // Memory does not refuse a write.
+        let _ = text::encode(&mut text, &self.registry);
+        text
+    }
+}
+
+/// What `OpenTelemetry` calls it, or else its service.
+fn operation(endpoint: Endpoint) -> &'static str {
+    match endpoint {
+        Endpoint::ChatCompletions | Endpoint::Messages | Endpoint::Responses => "chat",
+        Endpoint::Completions => "text_completion",
+        Endpoint::Embeddings => "embeddings",
+        other => other.service_type().as_str(),
+    }
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl fmt::Debug for Metrics {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Metrics").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,116 @@
+//! What is looked up when somebody asks.
+
+use std::fmt::Error;
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use jairouter_core::ServiceType;
+use jairouter_core::balance::InstanceState;
+use jairouter_core::circuit_breaker::State;
+use jairouter_core::health::Status;
+use jairouter_core::waiting_room::Room;
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
+use prometheus_client::metrics::MetricType;
+use prometheus_client::metrics::gauge::ConstGauge;
+use tokio::time::Instant;
+
+/// What is served now.
+pub(crate) type Current = ArcSwap<Snapshot>;
+
+/// The handles of what is served.
+#[derive(Debug, Default)]
+pub(crate) struct Snapshot {
+    pub(crate) instances: Vec<Instance>,
+    pub(crate) rooms: Vec<(ServiceType, Box<str>, Arc<Room>)>,
+}
+
+/// One instance.
+#[derive(Debug, Clone)]
+pub(crate) struct Instance {
+    pub(crate) service: ServiceType,
+    pub(crate) adapter: Box<str>,
+    pub(crate) state: Arc<InstanceState>,
+}
+
+#[derive(Debug)]
+pub(super) struct Gauges(pub(super) Arc<Current>);
+
+impl Collector for Gauges {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), Error> {
+        let snapshot = self.0.load();
+        let now = Instant::now();
+        let is_up = |one: &Instance| Some(i64::from(one.state.is_up()));
+        let help = "1 if requests are sent to the instance";
+        gauge(&mut encoder, "jairouter_backend_health", help, &snapshot, is_up)?;
+        statuses(&mut encoder, "How an instance is: 1 for what it is", &snapshot)?;
+        let in_flight = |one: &Instance| Some(i64::from(one.state.in_flight()));
+        let help = "Requests an instance is working on, to the ends of their answers";
+        gauge(&mut encoder, "jairouter_backend_in_flight", help, &snapshot, in_flight)?;
+        let breaker = |one: &Instance| {
+            Some(match one.state.breaker()?.state(now) {
+                State::Closed => 0,
+                State::HalfOpen => 2,
+                State::Open => 1,
+            })
+        };
+        let help = "0 closed, 1 open, 2 half-open";
+        gauge(&mut encoder, "jairouter_circuit_breaker_state", help, &snapshot, breaker)?;
+        let trips = |one: &Instance| Some(one.state.breaker()?.trips().cast_signed());
+        let help = "How often the breaker has opened";
+        gauge(&mut encoder, "jairouter_circuit_breaker_trips", help, &snapshot, trips)?;
+        let help = "Requests that wait for a place at an instance";
+        let name = "jairouter_queue_waiting";
+        let mut metric = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
+        for (service, model, room) in &snapshot.rooms {
+            let labels = [("service", service.as_str()), ("model", model)];
+            let value = ConstGauge::new(room.waiting() as f64);
+            value.encode(metric.encode_family(&labels)?)?;
+        }
+        Ok(())
+    }
+}
+
+fn gauge(
+    encoder: &mut DescriptorEncoder<'_>,
+    name: &str,
+    help: &str,
+    snapshot: &Snapshot,
+    value: impl Fn(&Instance) -> Option<i64>,
+) -> Result<(), Error> {
+    let mut metric = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
+    for one in &snapshot.instances {
+        if let Some(value) = value(one) {
+            let labels = [
+                ("service", one.service.as_str()),
+                ("adapter", &*one.adapter),
+                ("instance", one.state.id()),
+            ];
+            ConstGauge::new(value).encode(metric.encode_family(&labels)?)?;
+        }
+    }
+    Ok(())
+}
+
+fn statuses(
+    encoder: &mut DescriptorEncoder<'_>,
+    help: &str,
+    snapshot: &Snapshot,
+) -> Result<(), Error> {
+    let name = "jairouter_backend_status";
+    let mut metric = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
+    for one in &snapshot.instances {
+        let now = one.state.health().map_or(Status::Up, |health| health.status());
+        for status in Status::ALL {
+            let labels = [
+                ("service", one.service.as_str()),
+                ("adapter", &*one.adapter),
+                ("instance", one.state.id()),
+                ("status", status.as_str()),
+            ];
+            let value = ConstGauge::new(i64::from(now == status));
+            value.encode(metric.encode_family(&labels)?)?;
+        }
+    }
+    Ok(())
+}

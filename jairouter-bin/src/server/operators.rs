@@ -1,0 +1,130 @@
+//! The listener of operators: what is counted, and how the program is. It is served by the main thread,
+//! so that nothing that is asked there takes time from a caller's request.
+
+use std::convert::Infallible;
+use std::io;
+use std::net::{SocketAddr, TcpListener as StdListener};
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::{ALLOW, CONTENT_TYPE};
+use http::{HeaderValue, Method, Request, Response, StatusCode};
+use http_body_util::Full;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+use tokio::time::{sleep, timeout};
+
+use super::Status;
+use crate::metrics::Metrics;
+
+/// The most connections at a time. One more waits.
+const MOST_CONNECTIONS: usize = 64;
+
+/// How long a connection may last: nobody has much to ask.
+const LONGEST: Duration = Duration::from_secs(60);
+
+const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
+const BREATH: Duration = Duration::from_millis(200);
+
+const OPENMETRICS: HeaderValue =
+    HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");
+const JSON: HeaderValue = HeaderValue::from_static("application/json");
+const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
+
+/// Where operators ask.
+#[derive(Debug)]
+pub struct Operators {
+    listener: StdListener,
+    address: SocketAddr,
+}
+
+impl Operators {
+    /// Listens at this address.
+    ///
+    /// # Errors
+    ///
+    /// If it is not to be had.
+    pub fn bind(address: SocketAddr) -> io::Result<Self> {
+        let listener = StdListener::bind(address)?;
+        listener.set_nonblocking(true)?;
+        let address = listener.local_addr()?;
+        Ok(Self { listener, address })
+    }
+
+    /// Where it listens.
+    pub const fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Answers for as long as it is polled.
+    pub(crate) async fn run(self, metrics: Arc<Metrics>, status: Arc<Status>) {
+        let listener = match TcpListener::from_std(self.listener) {
+            Ok(listener) => listener,
+            Err(error) => return tracing::error!(%error, "operators cannot be listened to"),
+        };
+        let places = Arc::new(Semaphore::new(MOST_CONNECTIONS));
+        let mut connections = JoinSet::new();
+        loop {
+            let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
+            while connections.try_join_next().is_some() {}
+            let stream = match listener.accept().await {
+                Ok((stream, _)) => stream,
+                Err(error) => {
+                    tracing::error!(%error, "cannot accept an operator's connection");
+                    sleep(BREATH).await;
+                    continue;
+                }
+            };
+            let (metrics, status) = (Arc::clone(&metrics), Arc::clone(&status));
+            connections.spawn(async move {
+                let service = service_fn(|request: Request<Incoming>| {
+                    let answer = answer(&request, &metrics, &status);
+                    async move { Ok::<_, Infallible>(answer) }
+                });
+                let connection = http1::Builder::new()
+                    .timer(TokioTimer::new())
+                    .header_read_timeout(HEADER_TIMEOUT)
+                    .serve_connection(TokioIo::new(stream), service);
+                // However it ends, it is over.
+                let _ = timeout(LONGEST, connection).await;
+                drop(place);
+            });
+        }
+    }
+}
+
+fn answer(
+    request: &Request<Incoming>,
+    metrics: &Metrics,
+    status: &Status,
+) -> Response<Full<Bytes>> {
+    let (code, content_type, body) = match request.uri().path() {
+        _ if !matches!(*request.method(), Method::GET | Method::HEAD) => {
+            let mut response =
+                text(StatusCode::METHOD_NOT_ALLOWED, TEXT, "this takes GET\n".into());
+            response.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
+            return response;
+        }
+        "/metrics" => (StatusCode::OK, OPENMETRICS, metrics.text()),
+        "/healthz" => (StatusCode::OK, JSON, r#"{"status":"ok"}"#.to_owned()),
+        "/readyz" => match status.readiness() {
+            Ok(()) => (StatusCode::OK, JSON, r#"{"status":"ready"}"#.to_owned()),
+            Err(why) => (StatusCode::SERVICE_UNAVAILABLE, JSON, why.to_owned()),
+        },
+        _ => (StatusCode::NOT_FOUND, TEXT, "there are /metrics, /healthz and /readyz\n".into()),
+    };
+    text(code, content_type, body)
+}
+
+fn text(status: StatusCode, content_type: HeaderValue, body: String) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::new(body.into()));
+    *response.status_mut() = status;
+    response.headers_mut().insert(CONTENT_TYPE, content_type);
+    response
+}
