@@ -17,7 +17,7 @@ use crate::config::{self, Config, Management};
 use crate::discover::{self, Known};
 use crate::live::Live;
 use crate::reload::{self, Refused, Source};
-use crate::{greeting, keys, local, log, server};
+use crate::{doctor, greeting, keys, local, log, server};
 
 /// How many ports above the usual one are tried where no configuration names one.
 const SPARE_PORTS: u16 = 10;
@@ -26,6 +26,8 @@ const SPARE_PORTS: u16 = 10;
 pub fn run(cli: &Cli) -> ExitCode {
     let outcome = match (&cli.command, &cli.config) {
         (Some(Command::Check { config }), _) => check(config),
+        (Some(Command::Doctor { config }), _) => examine(config),
+        (Some(Command::Models { config }), _) => models(config),
         (Some(Command::Keys(Keys::New { name })), _) => new_key(name),
         (None, Some(config)) => serve_file(config),
         (None, None) => serve_local(),
@@ -45,6 +47,27 @@ fn check(path: &Path) -> Result<(), String> {
     let mut text = format!("{}: OK\n", path.display());
     text.push_str(&greeting::services(&config, &Known::new()));
     text.push_str(&greeting::inactive(&config));
+    say(&text)
+}
+
+fn examine(path: &Path) -> Result<(), String> {
+    let config = load(path)?;
+    let main = runtime()?;
+    let report = main.block_on(doctor::examine(&config));
+    main.shutdown_background();
+    say(&report.text)?;
+    match report.unwell {
+        0 => Ok(()),
+        1 => Err("1 instance is not well".to_owned()),
+        count => Err(format!("{count} instances are not well")),
+    }
+}
+
+fn models(path: &Path) -> Result<(), String> {
+    let config = load(path)?;
+    let main = runtime()?;
+    let text = main.block_on(doctor::models(&config));
+    main.shutdown_background();
     say(&text)
 }
 

@@ -25,6 +25,17 @@ pub enum Command {
         /// The configuration, in YAML.
         config: PathBuf,
     },
+    /// Ask every instance how it is and which models it has, and say what is wrong: exit code 1 if anything
+    /// is.
+    Doctor {
+        /// The configuration, in YAML.
+        config: PathBuf,
+    },
+    /// List which models are served, and by which instances.
+    Models {
+        /// The configuration, in YAML.
+        config: PathBuf,
+    },
     /// Keys for those who may ask.
     #[command(subcommand)]
     Keys(Keys),

@@ -140,7 +140,7 @@ impl Lister {
     }
 
     /// Its models, each once and in order.
-    async fn ask(&mut self) -> Result<Vec<Box<str>>, String> {
+    pub(crate) async fn ask(&mut self) -> Result<Vec<Box<str>>, String> {
         let list = match timeout(self.settings.timeout, self.list()).await {
             Ok(list) => list?,
             Err(_) => return Err(format!("no answer in {:?}", self.settings.timeout)),

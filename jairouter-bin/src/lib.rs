@@ -5,6 +5,7 @@ pub mod authorize;
 pub mod cli;
 pub mod config;
 pub mod discover;
+mod doctor;
 mod govern;
 mod greeting;
 mod kept;

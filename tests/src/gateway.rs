@@ -121,9 +121,20 @@ impl Gateway {
     ///
     /// If it fails.
     pub fn run(arguments: &[&str]) -> String {
+        let (printed, succeeded) = Self::try_run(arguments);
+        assert!(succeeded, "{printed}");
+        printed
+    }
+
+    /// The same, and whether it succeeds.
+    ///
+    /// # Panics
+    ///
+    /// If it does not start.
+    pub fn try_run(arguments: &[&str]) -> (String, bool) {
         let output = Command::new(program()).args(arguments).output().expect("the program starts");
-        assert!(output.status.success(), "{output:?}");
-        String::from_utf8_lossy(&output.stdout).into_owned()
+        let text = [output.stdout, output.stderr].concat();
+        (String::from_utf8_lossy(&text).into_owned(), output.status.success())
     }
 
     /// Starts the program with one chat model `m` of these instances.

@@ -66,7 +66,7 @@ impl Target {
     /// # Errors
     ///
     /// [`Kind::Internal`] if the path is none.
-    pub(crate) fn engine_uri(&self, path: &str) -> Result<Uri, Error> {
+    pub fn engine_uri(&self, path: &str) -> Result<Uri, Error> {
         let prefix = self.prefix.strip_suffix("/v1").unwrap_or(&self.prefix);
         match path.starts_with('/') {
             true => self.join(Bytes::from([prefix, path].concat())),
