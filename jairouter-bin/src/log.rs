@@ -54,6 +54,8 @@ pub fn access(exchange: &Exchange) {
         first_ms = exchange.first.map(|first| first.as_millis() as u64),
         total_ms = exchange.total.as_millis() as u64,
         bytes = exchange.bytes,
+        input_tokens = exchange.usage.map(|usage| usage.input),
+        output_tokens = exchange.usage.map(|usage| usage.output),
         client = exchange.client.map(tracing::field::display),
         key = exchange.principal.as_deref(),
         end,

@@ -32,7 +32,7 @@ type AnyMember = Member<Arc<dyn Backend>, Transport>;
 type AnyBuilder = Builder<Arc<dyn Backend>, Transport>;
 
 /// What answers on one core.
-pub type App = Gateway<Observed<Tell, StreamUsage<ForKeys>>>;
+pub type App = Gateway<StreamUsage<Observed<Tell, ForKeys>>>;
 
 /// What is told of every request that is over.
 pub type Tell = &'static (dyn Fn(&Exchange) + Send + Sync);
@@ -133,9 +133,10 @@ pub(crate) fn app(front: &Front, router: &AnyRouter, siblings: &mut Siblings) ->
     let router = router.map_clients(|transport| siblings.of(transport));
     siblings.close_unused();
     let for_keys = RateLimitLayer::new(KeyLimits).layer(Authorize::new(router));
-    let counted = StreamUsageLayer::new(front.counts_tokens).layer(for_keys);
-    let observed = ObserveLayer::new(front.tell).layer(counted);
-    front.gateway.map(|()| observed).with_models(models)
+    let observed = ObserveLayer::new(front.tell).layer(for_keys);
+    // Around it, so that what callers are not told is seen all the same.
+    let counted = StreamUsageLayer::new(front.counts_tokens).layer(observed);
+    front.gateway.map(|()| counted).with_models(models)
 }
 
 fn group(service: &config::Service) -> Group<Arc<dyn Backend>, Transport> {

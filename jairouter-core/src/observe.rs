@@ -31,6 +31,7 @@ use crate::endpoint::Endpoint;
 use crate::error::{Attempt, Error, Kind};
 use crate::fallback::InVain;
 use crate::request::{InferenceRequest, Principal};
+use crate::usage::{Reported, Usage};
 
 /// Someone who is told the story of each request.
 ///
@@ -94,6 +95,8 @@ pub struct Exchange {
     pub total: Duration,
     /// How many bytes of the body were passed on.
     pub bytes: u64,
+    /// What it took, if the engine has said so to whoever observes.
+    pub usage: Option<Usage>,
     /// How it ended.
     pub end: End,
 }
@@ -117,9 +120,11 @@ impl<F: Fn(&Exchange) + Clone> Observe for F {
             first: None,
             total: Duration::ZERO,
             bytes: 0,
+            usage: None,
             end: End::Abandoned,
         };
-        Recording { told: self.clone(), exchange: Box::new(exchange), start: Instant::now() }
+        let story = Story { exchange, usage: Reported::default() };
+        Recording { told: self.clone(), story: Box::new(story), start: Instant::now() }
     }
 }
 
@@ -127,25 +132,31 @@ impl<F: Fn(&Exchange) + Clone> Observe for F {
 #[derive(Debug)]
 pub struct Recording<F> {
     told: F,
-    exchange: Box<Exchange>,
+    story: Box<Story>,
     start: Instant,
+}
+
+#[derive(Debug)]
+struct Story {
+    exchange: Exchange,
+    usage: Reported,
 }
 
 impl<F: Fn(&Exchange)> Record for Recording<F> {
     fn answered(&mut self, answer: Result<&response::Parts, &Error>) {
-        self.exchange.first = Some(self.start.elapsed());
+        self.story.exchange.first = Some(self.start.elapsed());
         match answer {
             Ok(parts) => {
-                self.exchange.status = parts.status;
-                self.exchange.instance = text(&parts.headers, "x-jairouter-instance");
+                self.story.exchange.status = parts.status;
+                self.story.exchange.instance = text(&parts.headers, "x-jairouter-instance");
                 if let Some(InVain(attempts)) = parts.extensions.get() {
-                    self.exchange.attempts.clone_from(attempts);
+                    self.story.exchange.attempts.clone_from(attempts);
                 }
             }
             Err(error) => {
-                self.exchange.status = error.status();
-                self.exchange.error = Some(error.kind());
-                self.exchange.attempts = error.attempts().to_vec();
+                self.story.exchange.status = error.status();
+                self.story.exchange.error = Some(error.kind());
+                self.story.exchange.attempts = error.attempts().to_vec();
             }
         }
     }
@@ -153,16 +164,18 @@ impl<F: Fn(&Exchange)> Record for Recording<F> {
 
 impl<F: Fn(&Exchange)> BodyGuard for Recording<F> {
     fn data(&mut self, data: &Bytes) {
-        self.exchange.bytes += data.len() as u64;
+        self.story.exchange.bytes += data.len() as u64;
+        self.story.usage.data(data);
     }
 
     fn end(mut self, end: End) {
-        self.exchange.total = self.start.elapsed();
-        self.exchange.end = end;
+        self.story.exchange.total = self.start.elapsed();
+        self.story.exchange.end = end;
+        self.story.exchange.usage = self.story.usage.usage();
         if let End::Broken(kind) = end {
-            self.exchange.error = Some(kind);
+            self.story.exchange.error = Some(kind);
         }
-        (self.told)(&self.exchange);
+        (self.told)(&self.story.exchange);
     }
 }
 

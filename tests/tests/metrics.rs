@@ -10,7 +10,7 @@ use jairouter_tests::upstream::{Upstream, event_stream, json};
 use jairouter_tests::{chat, token, until};
 
 const CHAT: &str = "/v1/chat/completions";
-const ANSWER: &str = r#"{"choices":[{"message":{"content":"Hi"}}]}"#;
+const ANSWER: &str = r#"{"choices":[{"message":{"content":"Hi"}}],"usage":{"prompt_tokens":7,"completion_tokens":3}}"#;
 
 fn file(lines: &str, url: &str) -> String {
     format!(
@@ -85,6 +85,13 @@ async fn requests_attempts_and_errors_are_counted_by_what_came_of_them() {
     assert_eq!(by_model("request_duration", "m"), "3");
     assert_eq!(by_model("request_duration", "other"), "1", "whatever callers name");
     assert_eq!(by_model("time_to_first_token", "m"), "1", "of the stream alone");
+    let tokens = |kind: &str| {
+        let labels = format!(
+            r#"gen_ai_operation_name="chat",gen_ai_request_model="m",gen_ai_token_type="{kind}""#
+        );
+        value(&format!("gen_ai_client_token_usage_sum{{{labels}}}"))
+    };
+    assert_eq!((tokens("input"), tokens("output")), ("7", "3"));
     assert!(!seen.keys().any(|name| name.contains("nobody")), "{seen:#?}");
 }
 

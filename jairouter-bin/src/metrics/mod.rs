@@ -13,6 +13,7 @@ use std::sync::atomic::{AtomicI64, AtomicU64};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use jairouter_core::observe::Exchange;
+use jairouter_core::usage::Usage;
 use jairouter_core::{End, Endpoint, Kind};
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text;
@@ -45,6 +46,26 @@ const FIRST_TOKENS: [f64; 18] = [
     30.0, 60.0,
 ];
 
+/// Seconds, as it advises for the tokens after the first.
+const NEXT_TOKENS: [f64; 13] =
+    [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.5, 1.0];
+
+/// Tokens, as it advises.
+const TOKENS: [f64; 12] = [
+    1.0,
+    4.0,
+    16.0,
+    64.0,
+    256.0,
+    1024.0,
+    4096.0,
+    16384.0,
+    65536.0,
+    262_144.0,
+    1_048_576.0,
+    4_194_304.0,
+];
+
 /// Everything that is counted.
 pub struct Metrics {
     registry: Registry,
@@ -52,6 +73,8 @@ pub struct Metrics {
     durations: Family<ServiceLabels, Histogram>,
     model_durations: Family<ModelLabels, Histogram>,
     first_tokens: Family<ModelLabels, Histogram>,
+    next_tokens: Family<ModelLabels, Histogram>,
+    usage: Family<TokenLabels, Histogram>,
     errors: Family<ErrorLabels, Counter>,
     limited: Family<ServiceLabels, Counter>,
     pub(crate) calls: calls::Families,
@@ -82,6 +105,13 @@ struct ModelLabels {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct TokenLabels {
+    gen_ai_operation_name: &'static str,
+    gen_ai_request_model: Box<str>,
+    gen_ai_token_type: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct ErrorLabels {
     service: &'static str,
     error: &'static str,
@@ -103,6 +133,8 @@ impl Metrics {
             durations: Family::new_with_constructor(durations),
             model_durations: Family::new_with_constructor(durations),
             first_tokens: Family::new_with_constructor(first_tokens),
+            next_tokens: Family::new_with_constructor(|| Histogram::new(NEXT_TOKENS)),
+            usage: Family::new_with_constructor(|| Histogram::new(TOKENS)),
             errors: Family::default(),
             limited: Family::default(),
             calls: calls::Families::new(&mut registry),
@@ -142,6 +174,17 @@ impl Metrics {
             "From a request to the first content of its stream",
             Unit::Seconds,
             self.first_tokens.clone(),
+        );
+        registry.register_with_unit(
+            "gen_ai_server_time_per_output_token",
+            "From the first content of a stream to its end, for each token after the first",
+            Unit::Seconds,
+            self.next_tokens.clone(),
+        );
+        registry.register(
+            "gen_ai_client_token_usage",
+            "Tokens that a request took, as far as the engine has said so",
+            self.usage.clone(),
         );
         registry.register(
             "jairouter_request_errors",
@@ -189,11 +232,27 @@ impl Metrics {
         if let (true, Some(first), None) = (exchange.stream, exchange.first, exchange.error) {
             self.first_tokens.get_or_create(&labels).observe(first.as_secs_f64());
         }
+        if let Some(usage) = exchange.usage {
+            self.used(usage, &labels, exchange);
+        }
         if let Some(kind) = exchange.error {
             self.errors.get_or_create(&ErrorLabels { service, error: kind.code() }).inc();
         }
         if exchange.error == Some(Kind::RateLimited) && !matches!(exchange.end, End::Broken(_)) {
             self.limited.get_or_create(&ServiceLabels { service }).inc();
+        }
+    }
+
+    fn used(&self, usage: Usage, labels: &ModelLabels, exchange: &Exchange) {
+        for (gen_ai_token_type, tokens) in [("input", usage.input), ("output", usage.output)] {
+            let ModelLabels { gen_ai_operation_name, gen_ai_request_model } = labels.clone();
+            let labels =
+                TokenLabels { gen_ai_operation_name, gen_ai_request_model, gen_ai_token_type };
+            self.usage.get_or_create(&labels).observe(tokens as f64);
+        }
+        if let (true, Some(first), 2..) = (exchange.stream, exchange.first, usage.output) {
+            let rest = exchange.total.saturating_sub(first).as_secs_f64();
+            self.next_tokens.get_or_create(labels).observe(rest / (usage.output - 1) as f64);
         }
     }
 

@@ -6,6 +6,7 @@ use serde::Deserialize;
 
 use crate::endpoint::ServiceType;
 use crate::request::InferenceRequest;
+use crate::usage::{Reported, Usage};
 
 /// Bytes of text that make a token, about: English has four, most other languages fewer.
 const BYTES_A_TOKEN: usize = 4;
@@ -15,9 +16,6 @@ const MEDIA: u64 = 500;
 
 /// What an answer is taken for whose length the request does not bound, in tokens.
 const ANSWER: u64 = 256;
-
-/// How much of a frame is kept, in case a usage is cut in two.
-const TAIL: usize = 512;
 
 /// What an event has text in: an answer, what it was thought out with (by either name), a tool's
 /// arguments, and a completion of old.
@@ -73,8 +71,7 @@ fn prompt(payload: &Bytes) -> u64 {
 /// Watches an answer for what the engine says it used, or else counts.
 #[derive(Debug, Default)]
 pub(super) struct Meter {
-    tail: Vec<u8>,
-    told: Option<Told>,
+    told: Reported,
     events: u64,
     /// Whether a line goes on in the next frame.
     in_line: bool,
@@ -92,60 +89,11 @@ struct Text {
     escaped: bool,
 }
 
-/// What an engine says it used: so far, for some say it with every event.
-#[derive(Debug, Default, Deserialize)]
-struct Told {
-    #[serde(default)]
-    total_tokens: Option<u64>,
-    #[serde(default, alias = "input_tokens")]
-    prompt_tokens: u64,
-    #[serde(default, alias = "output_tokens")]
-    completion_tokens: u64,
-    /// Of Anthropic's prompts the part that `input_tokens` leaves out.
-    #[serde(default)]
-    cache_creation_input_tokens: u64,
-    #[serde(default)]
-    cache_read_input_tokens: u64,
-}
-
-impl Told {
-    fn prompt(&self) -> u64 {
-        let cached = self.cache_creation_input_tokens.saturating_add(self.cache_read_input_tokens);
-        self.prompt_tokens.saturating_add(cached)
-    }
-
-    /// This, where the prompt was told before if it is not told now.
-    fn after(mut self, before: Option<Self>) -> Self {
-        let before = before.unwrap_or_default().prompt();
-        if before > self.prompt() {
-            self.prompt_tokens = before;
-            (self.cache_creation_input_tokens, self.cache_read_input_tokens) = (0, 0);
-        }
-        self
-    }
-
-    fn total(&self) -> u64 {
-        self.total_tokens.unwrap_or(self.prompt().saturating_add(self.completion_tokens))
-    }
-}
-
 impl Meter {
     pub(super) fn data(&mut self, frame: &[u8]) {
         self.bytes += frame.len() as u64;
         self.events(frame);
-        if self.tail.is_empty() {
-            self.look(frame);
-        } else {
-            // Only what is near the cut has to be put together.
-            let mut joined = std::mem::take(&mut self.tail);
-            joined.extend_from_slice(&frame[..frame.len().min(TAIL)]);
-            self.look(&joined);
-            self.look(frame);
-        }
-        // A frame of whole events ends in one piece.
-        if !frame.ends_with(b"\n") {
-            self.tail = frame[frame.len().saturating_sub(TAIL)..].to_vec();
-        }
+        self.told.data(frame);
     }
 
     /// Counts the lines that are events, and their text. The lines of JSON begin otherwise.
@@ -163,18 +111,6 @@ impl Meter {
         }
     }
 
-    /// Takes the last usage in these bytes. In text that a model writes the quotes are escaped.
-    fn look(&mut self, bytes: &[u8]) {
-        let mut found = memmem::rfind_iter(bytes, b"\"usage\"");
-        let told = found.find_map(|at| {
-            let value = bytes[at + b"\"usage\"".len()..].trim_ascii_start().strip_prefix(b":")?;
-            serde_json::Deserializer::from_slice(value).into_iter::<Told>().next()?.ok()
-        });
-        if let Some(told) = told {
-            self.told = Some(told.after(self.told.take()));
-        }
-    }
-
     /// All that was used, as far as can be told: an event of a stream is about a token, or more if
     /// there is more text in it.
     pub(super) fn total(&self, estimate: Estimate) -> u64 {
@@ -187,7 +123,7 @@ impl Meter {
             }
         };
         // An engine that does not count says nothing, or zeros, where the caller's SDK wants a usage.
-        let told = self.told.as_ref().map(Told::total).filter(|total| *total > 0);
+        let told = self.told.usage().map(Usage::total).filter(|total| *total > 0);
         told.unwrap_or(estimate.prompt.saturating_add(counted))
     }
 }

@@ -40,6 +40,7 @@
 
 mod ask;
 mod hide;
+mod told;
 
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -49,6 +50,10 @@ use http::Response;
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use pin_project_lite::pin_project;
 use tower::{Layer, Service};
+
+pub use told::Usage;
+
+pub(crate) use told::Reported;
 
 use self::hide::Partial;
 use crate::error::Error;

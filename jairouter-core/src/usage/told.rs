@@ -1,0 +1,94 @@
+//! What an engine says it used.
+
+use memchr::memmem;
+use serde::Deserialize;
+
+/// How much of a frame is kept, in case a usage is cut in two.
+const TAIL: usize = 512;
+
+/// How many tokens a request took, as the engine counts them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub struct Usage {
+    /// Those of the prompt, cached ones among them.
+    pub input: u64,
+    /// Those of the answer.
+    pub output: u64,
+    /// Both, and whatever else the engine counts.
+    total: Option<u64>,
+}
+
+impl Usage {
+    /// All of them.
+    pub fn total(self) -> u64 {
+        self.total.unwrap_or(self.input.saturating_add(self.output))
+    }
+}
+
+/// Watches an answer for what the engine says it used so far: some say it with every event.
+#[derive(Debug, Default)]
+pub(crate) struct Reported {
+    tail: Vec<u8>,
+    told: Option<Usage>,
+}
+
+#[derive(Default, Deserialize)]
+struct Written {
+    #[serde(default)]
+    total_tokens: Option<u64>,
+    #[serde(default, alias = "input_tokens")]
+    prompt_tokens: u64,
+    #[serde(default, alias = "output_tokens")]
+    completion_tokens: u64,
+    /// Of Anthropic's prompts the part that `input_tokens` leaves out.
+    #[serde(default)]
+    cache_creation_input_tokens: u64,
+    #[serde(default)]
+    cache_read_input_tokens: u64,
+}
+
+impl From<Written> for Usage {
+    fn from(written: Written) -> Self {
+        let cached =
+            written.cache_creation_input_tokens.saturating_add(written.cache_read_input_tokens);
+        let input = written.prompt_tokens.saturating_add(cached);
+        Self { input, output: written.completion_tokens, total: written.total_tokens }
+    }
+}
+
+impl Reported {
+    /// The last that was said, if anything was.
+    pub(crate) fn usage(&self) -> Option<Usage> {
+        self.told
+    }
+
+    pub(crate) fn data(&mut self, frame: &[u8]) {
+        if !self.tail.is_empty() {
+            // Only what is near the cut has to be put together.
+            let mut joined = std::mem::take(&mut self.tail);
+            joined.extend_from_slice(&frame[..frame.len().min(TAIL)]);
+            self.look(&joined);
+            joined.clear();
+            self.tail = joined;
+        }
+        self.look(frame);
+        // A frame of whole events ends in one piece.
+        if !frame.ends_with(b"\n") {
+            self.tail.extend_from_slice(&frame[frame.len().saturating_sub(TAIL)..]);
+        }
+    }
+
+    /// Takes the last usage in these bytes. In text that a model writes the quotes are escaped.
+    fn look(&mut self, bytes: &[u8]) {
+        let mut found = memmem::rfind_iter(bytes, b"\"usage\"");
+        let told = found.find_map(|at| {
+            let value = bytes[at + b"\"usage\"".len()..].trim_ascii_start().strip_prefix(b":")?;
+            serde_json::Deserializer::from_slice(value).into_iter::<Written>().next()?.ok()
+        });
+        if let Some(told) = told.map(Usage::from) {
+            // The prompt may have been told before, and not again.
+            let before = self.told.map_or(0, |before| before.input);
+            self.told = Some(Usage { input: told.input.max(before), ..told });
+        }
+    }
+}
