@@ -89,7 +89,11 @@ fn new_key(name: &str) -> Result<(), String> {
 
 /// The configuration in this file, or every error in it.
 fn load(path: &Path) -> Result<Config, String> {
-    reload::load(path).map_err(|refused| match refused {
+    reload::load(path).map_err(|refused| told(path, refused))
+}
+
+fn told(path: &Path, refused: Refused) -> String {
+    match refused {
         Refused::Unreadable(error) => {
             format!("{}: the file cannot be read: {error}", path.display())
         }
@@ -103,15 +107,14 @@ fn load(path: &Path) -> Result<Config, String> {
             let _ = write!(text, "{count} error{} found", if count == 1 { "" } else { "s" });
             text
         }
-    })
+    }
 }
 
 fn serve_file(path: &Path) -> Result<(), String> {
     let main = runtime()?;
-    // Before the file is read, so that what is written meanwhile is read again.
     let source = main.block_on(async { Source::new(path) });
-    let source = source.map_err(|error| format!("SIGHUP cannot be waited for: {error}"))?;
-    let config = load(path)?;
+    let mut source = source.map_err(|error| format!("SIGHUP cannot be waited for: {error}"))?;
+    let config = source.read().map_err(|refused| told(path, refused))?;
     let known = main.block_on(discover::first(&config));
     let served = serve(&main, config, known, Some(source), &greeting::of_file);
     // A name may be being resolved, which nobody waits for any more.

@@ -1,6 +1,5 @@
 //! `jairouter doctor` and `jairouter models`: every instance is asked once, and what is wrong with it is said.
 
-use std::error::Error as StdError;
 use std::fmt::Write as _;
 use std::time::Duration;
 
@@ -12,6 +11,7 @@ use tower::ServiceExt;
 
 use crate::config::{Config, Instance, Models, Service};
 use crate::discover::{Known, Lister};
+use crate::reasons::chain;
 use crate::stack;
 use crate::transport::Transport;
 
@@ -178,15 +178,4 @@ fn said(finding: &Finding) -> Vec<String> {
         said.push(format!("models: {}{more}", named.join(", ")));
     }
     said
-}
-
-/// An error with all that is behind it.
-fn chain(error: &dyn StdError) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(error) = source {
-        let _ = write!(text, ": {error}");
-        source = error.source();
-    }
-    text
 }

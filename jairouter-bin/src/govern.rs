@@ -77,9 +77,8 @@ pub(crate) fn of_service(service: &Service, clients: usize, keeper: &mut Keeper<
     }
     if let Some(most) = service.concurrency.per_client {
         let what = format!("your concurrency limit at {of}");
-        place.add(what, LimitSpec::Concurrency(most), |what| {
-            ClientConcurrency::new(most).clients(clients).named(what)
-        });
+        let spec = LimitSpec::PerClient(Box::new(LimitSpec::Concurrency(most)));
+        place.add(what, spec, |what| ClientConcurrency::new(most).clients(clients).named(what));
     }
     place.limits
 }
@@ -174,12 +173,13 @@ impl Place<'_, '_> {
 
     fn of_clients(&mut self, limit: &RateLimit, of: &str) {
         let clients = self.clients;
-        let spec = LimitSpec::Requests(limit.clone());
+        let spec = LimitSpec::PerClient(Box::new(LimitSpec::Requests(limit.clone())));
         self.add(format!("your rate limit at {of}"), spec, |what| {
             PerClient::new(algorithm(limit)).clients(clients).named(what)
         });
         if let Some(tokens) = limit.tokens_per_minute {
-            self.add(format!("your token limit at {of}"), LimitSpec::Tokens(tokens), |what| {
+            let spec = LimitSpec::PerClient(Box::new(LimitSpec::Tokens(tokens)));
+            self.add(format!("your token limit at {of}"), spec, |what| {
                 TokensPerMinute::per_client(tokens).clients(clients).named(what)
             });
         }

@@ -17,6 +17,7 @@ use crate::config::{self, CircuitBreaker, Discovery, HealthCheck, RateLimit, Tls
 use crate::discover::{Listed, Lister};
 use crate::govern;
 use crate::metrics::{self, Metrics};
+use crate::reasons::Reasons;
 use crate::transport::Transport;
 use crate::watch::Watch;
 
@@ -53,6 +54,8 @@ pub(crate) enum LimitSpec {
     Requests(RateLimit),
     Tokens(u64),
     Concurrency(u32),
+    /// Of each client: it has a table of them.
+    PerClient(Box<Self>),
 }
 
 /// An instance that is looked after: its handles, and what goes on beside its requests until nobody
@@ -61,6 +64,7 @@ pub(crate) struct Attended {
     spec: InstanceSpec,
     pub(crate) state: Arc<InstanceState>,
     pub(crate) breaker: Option<Arc<Breaker>>,
+    pub(crate) reasons: Arc<Reasons>,
     tasks: Vec<AbortHandle>,
 }
 
@@ -116,6 +120,10 @@ impl<'a> Keeper<'a> {
         let gone = self.old.limits.iter().filter(|(name, _)| !self.new.limits.contains_key(*name));
         let gone = gone.filter_map(|(name, limits)| {
             let unused = |kept: &KeptLimit| {
+                // Tables of clients are large, and each limit's share of the memory is for those in use.
+                if matches!(kept.spec, LimitSpec::PerClient(_)) {
+                    return None;
+                }
                 let since = kept.unused.unwrap_or(now);
                 (now.saturating_duration_since(since) < MEMORY).then(|| KeptLimit {
                     spec: kept.spec.clone(),
@@ -210,6 +218,8 @@ impl<'a> Keeper<'a> {
         known: Option<&Vec<Box<str>>>,
     ) -> Result<Attended, String> {
         let breaker = govern::breaker(instance);
+        let reasons = Arc::new(Reasons::new(&instance.id));
+        let transport = &transport.clone().explained(Arc::clone(&reasons));
         let recovered = Arc::new(Notify::new());
         let watch = Watch::new(instance, transport, breaker.clone(), Arc::clone(&recovered))?;
         let mut state = InstanceState::new(instance.id.as_str());
@@ -224,7 +234,7 @@ impl<'a> Keeper<'a> {
             tasks.push(self.task(Box::pin(lister.run(known.cloned(), recovered, lists))));
         }
         state.set_up(instance.active);
-        Ok(Attended { spec, state: Arc::new(state), breaker, tasks })
+        Ok(Attended { spec, state: Arc::new(state), breaker, reasons, tasks })
     }
 
     fn task(&mut self, work: BoxFuture<'static, ()>) -> AbortHandle {

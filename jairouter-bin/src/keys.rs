@@ -1,6 +1,6 @@
 //! Keys: who may ask, known by the digests of what they hold.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use base64::Engine as _;
@@ -35,6 +35,8 @@ pub(crate) struct Key {
     pub(crate) settings: config::Key,
     pub(crate) limits: Vec<Arc<dyn Limiter>>,
     principal: Principal,
+    /// The models of its services, if it is not for all of them.
+    served: Option<HashSet<Box<str>>>,
 }
 
 impl Keys {
@@ -55,13 +57,18 @@ impl Keys {
     pub(crate) fn admit<B>(&self, request: &mut Request<B>, now: Timestamp) -> Result<(), Error> {
         let Some(keys) = &self.0 else { return Ok(()) };
         let (header, token) = credential(request.headers())?;
-        let digest: [u8; 32] = Sha256::digest(token).into();
+        let digest = digest_of(token);
         let key = keys.get(&digest).filter(|key| {
             let is_same: bool = key.settings.digest.ct_eq(&digest).into();
             is_same && key.settings.expires.is_none_or(|expires| now < expires)
         });
         let key = Arc::clone(key.ok_or_else(|| refused("the API key is not valid"))?);
         request.headers_mut().remove(header);
+        // An engine's own key may be there beside it; one of ours goes to no engine.
+        let beside = request.headers().get(AUTHORIZATION).map(|value| bearer(value.as_bytes()));
+        if beside.is_some_and(|token| keys.contains_key(&digest_of(token.trim_ascii()))) {
+            request.headers_mut().remove(AUTHORIZATION);
+        }
         key.note(request.extensions_mut());
         Ok(())
     }
@@ -115,18 +122,29 @@ fn refused(message: &'static str) -> Error {
 
 impl Key {
     pub(crate) fn new(settings: config::Key, limits: Vec<Arc<dyn Limiter>>) -> Self {
-        let principal = Principal(settings.name.as_str().into());
-        Self { settings, limits, principal }
+        // A name may be given to another key one day.
+        let id = settings.digest.first_chunk().map_or(0, |id| u64::from_le_bytes(*id));
+        let principal = Principal::new(settings.name.as_str()).with_id(id);
+        Self { settings, limits, principal, served: None }
+    }
+
+    /// The same where it is known which models the services have that it is for.
+    pub(crate) fn seeing(self, served: HashSet<Box<str>>) -> Self {
+        Self { served: Some(served), ..self }
     }
 
     fn note(self: Arc<Self>, extensions: &mut Extensions) {
         extensions.insert(self.principal.clone());
         extensions.insert(Priority(self.settings.priority));
-        if self.settings.models.is_some() {
+        if self.settings.models.is_some() || self.served.is_some() {
             let key = Arc::clone(&self);
-            extensions.insert(VisibleModels::new(move |name| key.may_name(name)));
+            extensions.insert(VisibleModels::new(move |name| key.may_see(name)));
         }
         extensions.insert(Held(self));
+    }
+
+    fn may_see(&self, model: &str) -> bool {
+        self.may_name(model) && self.served.as_ref().is_none_or(|served| served.contains(model))
     }
 
     fn may_name(&self, model: &str) -> bool {
@@ -192,7 +210,11 @@ pub(crate) fn new() -> Result<String, String> {
 
 /// What is kept of a key.
 pub(crate) fn digest(key: &str) -> [u8; 32] {
-    Sha256::digest(key).into()
+    digest_of(key.as_bytes())
+}
+
+fn digest_of(token: &[u8]) -> [u8; 32] {
+    Sha256::digest(token).into()
 }
 
 #[cfg(test)]

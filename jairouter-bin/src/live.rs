@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::future::pending;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -22,7 +22,7 @@ use crate::log;
 use crate::metrics::{self, Metrics, Snapshot};
 use crate::reload::{self, Cause, Refused, Source};
 use crate::server::{self, Status};
-use crate::stack::{self, AnyRouter, App, Front};
+use crate::stack::{self, AnyRouter, Front, Stack};
 use crate::transport::Siblings;
 
 /// For how long lists are collected before they are served: they often come together.
@@ -49,6 +49,7 @@ pub struct Live {
     tasks: FuturesUnordered<Task>,
     source: Option<Source>,
     metrics: Arc<Metrics>,
+    keys: Arc<Keys>,
 }
 
 /// What may take the place of what serves.
@@ -70,7 +71,7 @@ fn show(metrics: &Metrics, router: &AnyRouter, instances: Vec<metrics::Instance>
 
 /// One core's stack, and its connections.
 struct Core {
-    app: Reloadable<App>,
+    stack: Reloadable<Stack>,
     siblings: Siblings,
 }
 
@@ -87,12 +88,12 @@ impl Live {
         let metrics = Arc::new(Metrics::new());
         let mut keeper = Keeper::new(&none, answers.clone(), &metrics);
         let router = stack::router(&config, &known, &mut keeper)?.build();
-        let keys = stack::keys(&config, &mut keeper);
+        let keys = stack::keys(&config, &router, &mut keeper);
         let served = std::mem::take(&mut keeper.instances);
         let (kept, tasks) = keeper.done();
         show(&metrics, &router, served);
         let instances = router.instances().cloned().collect();
-        let status = Arc::new(Status::new(server::Settings::of(&config.server), keys, instances));
+        let status = Arc::new(Status::new(server::Settings::of(&config.server), instances));
         // As long as the process: what counts is one for all of it.
         let tell: &'static _ = Box::leak(Box::new({
             let metrics = Arc::clone(&metrics);
@@ -116,6 +117,7 @@ impl Live {
             tasks,
             source,
             metrics,
+            keys: Arc::new(keys),
         })
     }
 
@@ -135,17 +137,18 @@ impl Live {
     }
 
     /// What answers on one more core.
-    pub fn core(&mut self) -> Reloadable<App> {
+    pub fn core(&mut self) -> Reloadable<Stack> {
         let mut siblings = Siblings::default();
-        let app = Reloadable::new(stack::app(&self.front, &self.router, &mut siblings));
-        self.cores.push(Core { app: app.clone(), siblings });
-        app
+        let app = stack::app(&self.front, &self.router, &mut siblings);
+        let stack = Reloadable::new(Stack { keys: Arc::clone(&self.keys), app });
+        self.cores.push(Core { stack: stack.clone(), siblings });
+        stack
     }
 
     /// Looks after the instances, serves the models that they say they have, and takes other
     /// configurations, for as long as it is polled.
     pub async fn run(mut self) {
-        let mut another = next(self.source.take(), &self.config.files);
+        let mut another = next(self.source.take());
         let mut due = None;
         loop {
             tokio::select! {
@@ -159,17 +162,17 @@ impl Live {
                     self.relist();
                 }
                 Some(_) = self.tasks.next() => {}
-                (source, cause) = &mut another => {
-                    self.reload(source.path(), cause);
-                    another = next(Some(source), &self.config.files);
+                (source, cause, config) = &mut another => {
+                    self.reload(source.path(), cause, config);
+                    another = next(Some(source));
                 }
             }
         }
     }
 
     /// Serves the configuration that is there now, unless it is wrong: then nothing changes.
-    fn reload(&mut self, path: &Path, cause: Cause) {
-        let loaded = reload::load(path).map(|config| self.take(config));
+    fn reload(&mut self, path: &Path, cause: Cause, config: Result<Config, Refused>) {
+        let loaded = config.map(|config| self.take(config));
         self.metrics.reloaded(matches!(loaded, Ok(Ok(_))));
         let path = path.display();
         match loaded {
@@ -263,7 +266,7 @@ impl Live {
     fn build(&self, config: &Config, known: &Known) -> Result<Built, String> {
         let mut keeper = Keeper::new(&self.kept, self.answers.clone(), &self.metrics);
         let router = stack::router(config, known, &mut keeper)?.succeed(&self.router);
-        let keys = stack::keys(config, &mut keeper);
+        let keys = stack::keys(config, &router, &mut keeper);
         let instances = std::mem::take(&mut keeper.instances);
         let (kept, tasks) = keeper.done();
         Ok(Built { router, keys, kept, tasks, instances })
@@ -272,23 +275,25 @@ impl Live {
     /// Has every core swap it in.
     fn serve(&mut self, Built { router, keys, kept, tasks, instances }: Built) {
         show(&self.metrics, &router, instances);
-        for Core { app, siblings } in &mut self.cores {
-            app.swap(stack::app(&self.front, &router, siblings));
+        self.keys = Arc::new(keys);
+        for Core { stack, siblings } in &mut self.cores {
+            let app = stack::app(&self.front, &router, siblings);
+            // Both at once: what is served to the holders of keys is served to nobody else.
+            stack.swap(Stack { keys: Arc::clone(&self.keys), app });
         }
         let settings = server::Settings::of(&self.config.server);
-        self.status.serve(settings, keys, router.instances().cloned().collect());
+        self.status.serve(settings, router.instances().cloned().collect());
         self.tasks.extend(tasks);
         (self.kept, self.router) = (kept, router);
     }
 }
 
-/// When this source says that it should be read again.
-fn next(source: Option<Source>, files: &[PathBuf]) -> BoxFuture<'static, (Source, Cause)> {
-    let Some(source) = source else { return Box::pin(pending()) };
-    let mut source = source.with(files);
+/// The next configuration of this source.
+fn next(source: Option<Source>) -> BoxFuture<'static, (Source, Cause, Result<Config, Refused>)> {
+    let Some(mut source) = source else { return Box::pin(pending()) };
     Box::pin(async move {
-        let cause = source.changed().await;
-        (source, cause)
+        let (cause, config) = source.next().await;
+        (source, cause, config)
     })
 }
 

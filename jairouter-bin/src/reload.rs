@@ -1,8 +1,6 @@
 //! Another configuration for a program that serves: when to read it, and whether it can be taken.
 
-use std::fs::Metadata;
 use std::io;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -10,27 +8,24 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::spawn_blocking;
 use tokio::time::sleep;
 
-use crate::config::{self, Config, Diagnostic};
+use crate::config::{self, Config, Diagnostic, ReadFile};
 
 /// How often the file is looked at, and for how long it has to be left alone to be read: whoever writes
 /// it may not be done.
 const LOOK: Duration = Duration::from_secs(1);
 const SETTLED: Duration = Duration::from_millis(200);
 
+/// For how long it is waited for a file to be left alone.
+const MOST_SETTLING: usize = 25;
+
 /// The files of a configuration, and what asks for it to be read again.
 #[derive(Debug)]
 pub struct Source {
     path: PathBuf,
-    /// What is read beside it: certificates and keys.
-    files: Vec<PathBuf>,
-    stamps: Vec<Stamp>,
+    /// What was read: itself, and certificates and keys beside it.
+    files: Vec<ReadFile>,
     hangup: Signal,
 }
-
-/// Which file is there, and as of when; nothing if there is none. Whatever stands at the path counts, a link
-/// that leads elsewhere now among it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Stamp(Option<[i64; 6]>);
 
 /// What asked for it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,24 +44,14 @@ pub(crate) enum Refused {
 }
 
 impl Source {
-    /// This file, as it is before it is read first. From here on SIGHUP does not end the process.
+    /// This file. From here on SIGHUP does not end the process.
     ///
     /// # Errors
     ///
     /// If the signal cannot be waited for.
     pub fn new(path: &Path) -> io::Result<Self> {
         let hangup = signal(SignalKind::hangup())?;
-        Ok(Self { path: path.to_owned(), files: Vec::new(), stamps: vec![Stamp::of(path)], hangup })
-    }
-
-    /// The files that were read beside it.
-    pub(crate) fn with(mut self, files: &[PathBuf]) -> Self {
-        if self.files != files {
-            self.files = files.to_vec();
-            self.stamps.truncate(1);
-            self.stamps.extend(files.iter().map(|path| Stamp::of(path)));
-        }
-        self
+        Ok(Self { path: path.to_owned(), files: Vec::new(), hangup })
     }
 
     /// The path of the file.
@@ -74,49 +59,66 @@ impl Source {
         &self.path
     }
 
-    /// Over when it should be read again: at a SIGHUP, or when the file has changed and is left alone.
-    pub(crate) async fn changed(&mut self) -> Cause {
+    /// The configuration that is there now.
+    ///
+    /// # Errors
+    ///
+    /// Why it cannot be had.
+    pub(crate) fn read(&mut self) -> Result<Config, Refused> {
+        let (config, files) = read(&self.path);
+        self.files = files;
+        config
+    }
+
+    /// The next configuration, once there is one: at a SIGHUP, or when a file of this one has changed and is
+    /// left alone.
+    pub(crate) async fn next(&mut self) -> (Cause, Result<Config, Refused>) {
+        let cause = self.changed().await;
+        let path = self.path.clone();
+        // A file system may be slow, or far; and what is no file may never end.
+        let read = spawn_blocking(move || match std::fs::metadata(&path) {
+            Ok(file) if !file.is_file() => {
+                let error = io::Error::other("it is no regular file");
+                (Err(Refused::Unreadable(error)), vec![ReadFile::new(&path)])
+            }
+            _ => read(&path),
+        });
+        let (config, files) = read.await.unwrap_or_else(|error| {
+            (Err(Refused::Unreadable(io::Error::other(error))), self.files.clone())
+        });
+        self.files = files;
+        (cause, config)
+    }
+
+    async fn changed(&mut self) -> Cause {
         loop {
             tokio::select! {
-                Some(()) = self.hangup.recv() => {
-                    self.stamps = self.look().await;
-                    return Cause::Signal;
-                }
+                Some(()) = self.hangup.recv() => return Cause::Signal,
                 () = sleep(LOOK) => {}
             }
-            let mut stamps = self.look().await;
-            if stamps == self.stamps {
+            let mut now = self.look().await;
+            if now == self.files {
                 continue;
             }
-            loop {
-                sleep(SETTLED).await;
-                let before = std::mem::replace(&mut stamps, self.look().await);
-                if before == stamps {
+            for _ in 0..MOST_SETTLING {
+                tokio::select! {
+                    Some(()) = self.hangup.recv() => return Cause::Signal,
+                    () = sleep(SETTLED) => {}
+                }
+                let before = std::mem::replace(&mut now, self.look().await);
+                if before == now {
                     break;
                 }
             }
-            self.stamps = stamps;
             return Cause::File;
         }
     }
 
-    async fn look(&self) -> Vec<Stamp> {
-        let paths: Vec<_> = [&self.path].into_iter().chain(&self.files).cloned().collect();
-        let look = move || paths.iter().map(|path| Stamp::of(path)).collect();
-        // A file system may be slow, or far.
-        spawn_blocking(look).await.unwrap_or_else(|_| self.stamps.clone())
-    }
-}
-
-impl Stamp {
-    fn of(path: &Path) -> Self {
-        let stamp = |file: Metadata| {
-            let (device, number) = (file.dev().cast_signed(), file.ino().cast_signed());
-            let length = file.size().cast_signed();
-            // When its content changed, and when anything of it did.
-            [device, number, length, file.mtime(), file.mtime_nsec(), file.ctime_nsec()]
-        };
-        Self(std::fs::metadata(path).ok().map(stamp))
+    /// The same files as they are now.
+    async fn look(&self) -> Vec<ReadFile> {
+        let paths: Vec<_> = self.files.iter().map(|file| file.path.clone()).collect();
+        let look = move || paths.iter().map(|path| ReadFile::new(path)).collect();
+        spawn_blocking(look).await.unwrap_or_else(|_| self.files.clone())
     }
 }
 
@@ -126,8 +128,17 @@ impl Stamp {
 ///
 /// Why it cannot be had.
 pub(crate) fn load(path: &Path) -> Result<Config, Refused> {
-    let text = config::read(path).map_err(Refused::Unreadable)?;
-    config::load(&text, &|name| std::env::var(name).ok()).map_err(Refused::Wrong)
+    read(path).0
+}
+
+/// The same, and what was read for it, as it was before.
+fn read(path: &Path) -> (Result<Config, Refused>, Vec<ReadFile>) {
+    let mut files = vec![ReadFile::new(path)];
+    let config = config::read(path).map_err(Refused::Unreadable).and_then(|text| {
+        let env = |name: &str| std::env::var(name).ok();
+        config::load_noting(&text, &env, &mut files).map_err(Refused::Wrong)
+    });
+    (config, files)
 }
 
 /// What of another configuration acts only when the program starts again.
@@ -162,19 +173,21 @@ mod tests {
         std::os::unix::fs::symlink("a", at("now")).unwrap();
         std::os::unix::fs::symlink("now/c.yaml", at("c.yaml")).unwrap();
         let mut source = Source::new(&at("c.yaml")).unwrap();
+        // It is none, which does not matter here.
+        assert!(source.read().is_err());
         let none = async |source: &mut Source| {
             tokio::time::timeout(LOOK * 2, source.changed()).await.is_err()
         };
         assert!(none(&mut source).await);
 
         fs::write(at("a/c.yaml"), "2").unwrap();
-        assert_eq!(source.changed().await, Cause::File);
+        assert_eq!(source.next().await.0, Cause::File);
         fs::write(at("new"), "2").unwrap();
         fs::rename(at("new"), at("a/c.yaml")).unwrap();
-        assert_eq!(source.changed().await, Cause::File);
+        assert_eq!(source.next().await.0, Cause::File);
         std::os::unix::fs::symlink("b", at("next")).unwrap();
         fs::rename(at("next"), at("now")).unwrap();
-        assert_eq!(source.changed().await, Cause::File);
+        assert_eq!(source.next().await.0, Cause::File);
         assert!(none(&mut source).await);
         fs::remove_dir_all(folder).unwrap();
     }

@@ -37,6 +37,15 @@ pub type App = Gateway<StreamUsage<Observed<Tell, ForKeys>>>;
 /// What is told of every request that is over.
 pub type Tell = &'static (dyn Fn(&Exchange) + Send + Sync);
 
+/// What serves one core: who is let in, and what answers. They are of one configuration.
+#[derive(Clone, Debug)]
+pub struct Stack {
+    /// Who may ask.
+    pub(crate) keys: Arc<Keys>,
+    /// What answers.
+    pub(crate) app: App,
+}
+
 /// The router, for the holders of keys.
 type ForKeys = RateLimit<KeyLimits, Authorize<AnyRouter>>;
 
@@ -83,9 +92,18 @@ pub(crate) fn router(
     Ok(builder)
 }
 
-/// Who may ask by this configuration, over the handles of those before.
-pub(crate) fn keys(config: &Config, keeper: &mut Keeper<'_>) -> Keys {
-    let key = |key: &config::Key| Key::new(key.clone(), govern::of_key(key, keeper));
+/// Who may ask by this configuration, over the handles of those before, where this is served.
+pub(crate) fn keys(config: &Config, router: &AnyRouter, keeper: &mut Keeper<'_>) -> Keys {
+    let key = |settings: &config::Key| {
+        let key = Key::new(settings.clone(), govern::of_key(settings, keeper));
+        match &settings.services {
+            Some(services) => {
+                let served = router.models().filter(|(service, _)| services.contains(service));
+                key.seeing(served.map(|(_, model)| model.into()).collect())
+            }
+            None => key,
+        }
+    };
     let keys = config.security.keys.as_ref();
     Keys::new(keys.map(|keys| keys.iter().map(key).collect()))
 }
@@ -177,7 +195,9 @@ fn members(
     let transport = keeper.transport(settings)?;
     let attended = keeper.instance(settings, &transport, known)?;
     let adapter = settings.backend.name();
-    let transport = transport.counted(keeper.metrics.calls.of(adapter, &settings.id));
+    let transport = transport
+        .explained(Arc::clone(&attended.reasons))
+        .counted(keeper.metrics.calls.of(adapter, &settings.id));
     keeper.instances.push(metrics::Instance {
         service,
         adapter: adapter.into(),

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::mem;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll};
 
@@ -17,6 +18,7 @@ use tower::Service;
 
 use crate::config;
 use crate::metrics::{Calls, Timed};
+use crate::reasons::Reasons;
 
 /// The client of one instance.
 #[derive(Clone)]
@@ -26,6 +28,8 @@ pub struct Transport {
     number: u64,
     /// What counts what is asked, if anything does.
     calls: Option<Calls>,
+    /// Who says why the instance cannot be reached.
+    reasons: Option<Arc<Reasons>>,
 }
 
 #[derive(Clone)]
@@ -49,7 +53,8 @@ impl Siblings {
         let Self { used, unused } = self;
         let new = || unused.remove(&transport.number).unwrap_or_else(|| transport.sibling());
         let sibling = used.entry(transport.number).or_insert_with(new);
-        Transport { calls: transport.calls.clone(), ..sibling.clone() }
+        let (calls, reasons) = (transport.calls.clone(), transport.reasons.clone());
+        Transport { calls, reasons, ..sibling.clone() }
     }
 
     /// Those that a stack goes on with are asked for from here on.
@@ -81,7 +86,18 @@ impl Transport {
             };
             Kind::Http(client.build(instance.target.authority()))
         };
-        Ok(Self { kind, number: NUMBERS.fetch_add(1, Ordering::Relaxed), calls: None })
+        Ok(Self {
+            kind,
+            number: NUMBERS.fetch_add(1, Ordering::Relaxed),
+            calls: None,
+            reasons: None,
+        })
+    }
+
+    /// The same, which tells here why the instance cannot be reached.
+    #[must_use]
+    pub(crate) fn explained(self, reasons: Arc<Reasons>) -> Self {
+        Self { reasons: Some(reasons), ..self }
     }
 
     /// The same, for requests that are counted here.
@@ -97,7 +113,7 @@ impl Transport {
             Kind::Http(client) => Kind::Http(client.sibling()),
             Kind::Simulated(engine) => Kind::Simulated(engine.clone()),
         };
-        Self { kind, number: self.number, calls: None }
+        Self { kind, number: self.number, calls: None, reasons: self.reasons.clone() }
     }
 }
 
@@ -130,7 +146,7 @@ impl Service<Request<Payload>> for Transport {
             Kind::Http(client) => ResponseFuture::Http { future: client.call(request) },
             Kind::Simulated(engine) => ResponseFuture::Simulated { future: engine.call(request) },
         };
-        Timed::new(future, self.calls.as_ref())
+        Timed::new(future, self.calls.as_ref(), self.reasons.as_ref())
     }
 }
 

@@ -111,7 +111,7 @@ impl<F: Fn(&Exchange) + Clone> Observe for F {
             model: (*request.model).into(),
             stream: request.stream,
             client: request.client,
-            principal: request.extensions.get().map(|Principal(name)| Arc::clone(name)),
+            principal: request.extensions.get().map(|who: &Principal| Arc::clone(who.name())),
             request_id: text(&request.headers, "x-request-id"),
             instance: None,
             status: StatusCode::from_u16(499).unwrap_or_default(),

@@ -19,7 +19,33 @@ use crate::peek::{self, Peek};
 /// Who asks, in a request's [extensions](Parts::extensions), as whoever let it in knows it: the name of a
 /// key or of an account, and never a credential. It is in logs, and what is kept for a caller is kept for it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct Principal(pub Arc<str>);
+pub struct Principal {
+    name: Arc<str>,
+    id: u64,
+}
+
+impl Principal {
+    /// Whoever is called this. Nobody else is.
+    pub fn new(name: impl Into<Arc<str>>) -> Self {
+        Self { name: name.into(), id: 0 }
+    }
+
+    /// The same where others may come to be called so: nothing is kept for one of them that was kept for
+    /// another with another number.
+    #[must_use]
+    pub fn with_id(self, id: u64) -> Self {
+        Self { id, ..self }
+    }
+
+    /// What it is called.
+    pub fn name(&self) -> &Arc<str> {
+        &self.name
+    }
+
+    pub(crate) fn id(&self) -> u64 {
+        self.id
+    }
+}
 
 /// One question, parsed. Immutable; cloning is a reference count, so retry and fallback are free.
 ///

@@ -147,6 +147,11 @@ impl Gateway {
         self.address
     }
 
+    /// Where its configuration is.
+    pub fn config_path(&self) -> PathBuf {
+        self.config.path().to_owned()
+    }
+
     /// Where operators ask.
     ///
     /// # Panics

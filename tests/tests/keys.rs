@@ -246,6 +246,80 @@ async fn a_key_asks_so_much_at_a_time() {
     assert_eq!(status(&gateway, ALICE, CHAT, "m").await, 200);
 }
 
+#[tokio::test]
+async fn a_fallback_and_a_list_hold_no_model_that_a_key_is_not_for() {
+    let upstream = Upstream::serving(|_, request| {
+        let fails = request.contains(r#""m""#);
+        vec![Send(json(if fails { "500 No" } else { "200 OK" }, ANSWER))]
+    })
+    .await;
+    let lines = "  fallback: { enabled: true, strategy: model, models: [n] }\n";
+    let of_chat = ", services: [chat]";
+    let gateway = Gateway::start_yaml(&file(&keys(of_chat, ", models: [m, e]"), lines, &upstream));
+    assert_eq!(status(&gateway, ALICE, CHAT, "m").await, 200, "by n");
+    assert_eq!(status(&gateway, BOB, CHAT, "m").await, 500, "by nobody");
+    let asked = request("GET", "/v1/models", &bearer(ALICE), "");
+    let list = ask(gateway.address(), asked).await.text();
+    assert!(list.contains(r#""id":"n""#) && !list.contains(r#""id":"e""#), "{list}");
+    let asked = request("GET", "/v1/models/e", &bearer(ALICE), "");
+    assert_eq!(ask(gateway.address(), asked).await.status, 404);
+}
+
+#[tokio::test]
+async fn a_key_beside_a_key_goes_to_no_engine_either() {
+    let upstream = engine().await;
+    let forwards = file(&keys("", ""), "", &upstream)
+        .replace("models: [m, n]", "models: [m, n], forward-authorization: true");
+    let gateway = Gateway::start_yaml(&forwards);
+    for (own, forwarded) in [(ALICE, false), (BOB, false), ("engines-own", true)] {
+        let headers = format!("x-api-key: {ALICE}\r\n{}", bearer(own));
+        let asked = request("POST", CHAT, &headers, &chat("m", false));
+        assert_eq!(ask(gateway.address(), asked).await.status, 200);
+        let seen = upstream.requests().pop().unwrap();
+        assert_eq!(seen.contains(own), forwarded, "{seen}");
+    }
+}
+
+#[tokio::test]
+async fn a_key_that_was_replaced_is_another_one_by_the_same_name() {
+    let answer = json("200 OK", r#"{"data":[{"embedding":[1]}]}"#);
+    let upstream = Upstream::serving(move |number, _| match number {
+        0 => vec![Send(answer.clone())],
+        _ => vec![Send(json("500 No", "{}"))],
+    })
+    .await;
+    let lines = "  fallback: { enabled: true, strategy: cache }\n";
+    let before = keys("", "");
+    let gateway = Gateway::start_yaml(&file(&before, lines, &upstream));
+    assert_eq!(status(&gateway, ALICE, "/v1/embeddings", "m").await, 200);
+    let after = before.replace(BOB_DIGEST, &format!("sha256:{}", "0".repeat(64)));
+    let after = after.replace(ALICE_DIGEST, BOB_DIGEST);
+    gateway.write(&file(&after, lines, &upstream));
+    gateway.signal("HUP");
+    gateway.logged("another configuration is served").await;
+    assert_eq!(status(&gateway, BOB, "/v1/embeddings", "m").await, 500, "alice's now");
+}
+
+#[tokio::test]
+async fn a_list_of_keys_whose_items_were_taken_out_opens_nothing() {
+    let upstream = engine().await;
+    let gateway = Gateway::start_yaml(&file(&keys("", ""), "", &upstream));
+    for blank in [
+        "security:\n",
+        "security:\n  api-keys:\n",
+        &keys(", models: ", ""),
+        &keys("", ", services: "),
+    ] {
+        let before = gateway.log().len();
+        gateway.write(&file(blank, "", &upstream));
+        gateway.signal("HUP");
+        until("it is refused", || gateway.log()[before..].contains("the configuration stays"))
+            .await;
+        assert!(gateway.log()[before..].contains("this says nothing"), "{blank}");
+        assert_eq!(status(&gateway, "nobody's", CHAT, "m").await, 401);
+    }
+}
+
 // fault: A13
 #[tokio::test]
 async fn a_key_that_is_taken_out_is_refused_on_connections_that_are_open() {

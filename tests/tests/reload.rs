@@ -91,6 +91,21 @@ async fn what_acts_at_the_next_start_alone_is_said_and_the_rest_acts() {
     assert_eq!(ask(gateway.address(), post(CHAT, &large)).await.status, 413);
 }
 
+#[tokio::test]
+async fn what_is_no_file_holds_up_nobody() {
+    let engine = engine().await;
+    let mut gateway = Gateway::start_with("", &model("", &[engine.url()]));
+    let path = gateway.config_path();
+    std::fs::remove_file(&path).unwrap();
+    let made = std::process::Command::new("mkfifo").arg(&path).status();
+    assert!(made.unwrap().success());
+    gateway.signal("HUP");
+    gateway.logged("it is no regular file").await;
+    assert_eq!(status(&gateway, "m").await, 200);
+    gateway.signal("TERM");
+    assert!(gateway.exit().await.success());
+}
+
 /// Ways in which each line of a file can be wrong.
 fn broken(yaml: &str) -> Vec<String> {
     let lines: Vec<_> = yaml.lines().collect();

@@ -247,3 +247,40 @@ async fn a_caller_that_never_agrees_is_let_go_and_nobody_waits_for_it() {
     silent.send([0x16, 0x03, 0x01]).await;
     silent.closed().await;
 }
+
+#[tokio::test]
+async fn who_has_not_agreed_on_tls_does_not_hold_up_the_end() {
+    let upstream = Upstream::answering(json("200 OK", ANSWER)).await;
+    let authority = Authority::new();
+    let (certificate, key) = authority.files("localhost");
+    let mut gateway = serving(&certificate, &key, "", &upstream);
+    let silent = RawClient::connect(gateway.address()).await;
+    // It is accepted when another one that came later is served.
+    let asked = closing(&chat("m", false));
+    assert!(authority.ask(gateway.address(), None, &asked).await.is_ok());
+    gateway.signal("TERM");
+    // The time for a head is ten seconds, and that to drain is thirty.
+    let ended = tokio::time::timeout(std::time::Duration::from_secs(5), gateway.exit()).await;
+    assert!(ended.expect("it is not waited for").success());
+    drop(silent);
+}
+
+#[tokio::test]
+async fn the_log_says_why_an_instance_is_not_trusted_and_a_new_file_is_tried() {
+    let upstream = Upstream::answering(json("200 OK", ANSWER)).await;
+    let (authority, other) = (Authority::new(), Authority::new());
+    let secured = Secured::start(&authority, "localhost", upstream.address(), Manner::Well).await;
+    let gateway = trusting(&other, "", secured.url("localhost"));
+    assert_eq!(status(&gateway).await, 502);
+    gateway.logged("invalid peer certificate").await;
+    assert_eq!(status(&gateway).await, 502);
+    assert_eq!(gateway.log().matches("invalid peer certificate").count(), 1, "once");
+    // A file that another configuration names and that is not there yet.
+    let later = format!("{}.later", authority.file());
+    let lines = format!("  tls: {{ ca: '{later}' }}\n");
+    gateway.configure("", &model(&lines, &[secured.url("localhost")]));
+    gateway.logged("the configuration stays").await;
+    std::fs::copy(authority.file(), &later).unwrap();
+    gateway.logged("another configuration is served").await;
+    assert_eq!(status(&gateway).await, 200);
+}

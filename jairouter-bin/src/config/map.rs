@@ -12,6 +12,8 @@ pub(super) struct Map<'a> {
     path: String,
     entries: Vec<Entry<'a>>,
     known: Vec<&'static str>,
+    /// Whether a key that says nothing is an error, and not as if it were not there.
+    strict: bool,
 }
 
 struct Entry<'a> {
@@ -36,12 +38,21 @@ impl<'a> Map<'a> {
             }
         }
         let (reader, key, path) = (field.reader, field.key, field.path.clone());
-        Some(Self { reader, key, path, entries, known: Vec::new() })
+        Some(Self { reader, key, path, entries, known: Vec::new(), strict: false })
+    }
+
+    /// The same where a key that says nothing could let somebody in: one whose value was taken out is not
+    /// as if it had never been there.
+    pub(super) fn strict(self) -> Self {
+        Self { strict: true, ..self }
     }
 
     /// The value of this key, unless it is not there or says nothing.
     pub(super) fn take(&mut self, key: &'static str) -> Option<Field<'a>> {
         self.known.push(key);
+        if self.strict {
+            self.refuse_blank(key, "this says nothing; leave it out, or say what is meant");
+        }
         let field = self.foreign(key);
         #[cfg(test)]
         record(&self.path, key, field.is_some());

@@ -18,6 +18,7 @@
 
 mod adapters;
 mod env;
+mod files;
 mod governed;
 mod identity;
 mod instance;
@@ -39,6 +40,7 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
 
+pub(crate) use files::ReadFile;
 pub use governed::{
     Cache, Canned, CircuitBreaker, Concurrency, Discovery, Fallback, HealthCheck, LimitAlgorithm,
     Queue, RateLimit, Said, Scope,
@@ -102,6 +104,15 @@ pub fn read(path: &Path) -> io::Result<String> {
 ///
 /// Everything that is wrong with it, in the order of its lines.
 pub fn load(text: &str, env: &dyn Fn(&str) -> Option<String>) -> Result<Config, Vec<Diagnostic>> {
+    load_noting(text, env, &mut Vec::new())
+}
+
+/// The same, and which files were read for it, or looked for.
+pub(crate) fn load_noting(
+    text: &str,
+    env: &dyn Fn(&str) -> Option<String>,
+    files: &mut Vec<ReadFile>,
+) -> Result<Config, Vec<Diagnostic>> {
     if text.len() > LARGEST {
         let message = "the configuration is larger than 1 MiB".to_owned();
         return Err(vec![Diagnostic { line: 1, column: 1, path: String::new(), message }]);
@@ -113,6 +124,7 @@ pub fn load(text: &str, env: &dyn Fn(&str) -> Option<String>) -> Result<Config, 
         if let Some(field) = map.take("server") {
             server::server(&field, &mut config.server);
         }
+        map.refuse_blank("security", "this says nothing; leave it out, and anybody may ask");
         if let Some(field) = map.take("security") {
             config.security = security::security(&field);
         }
@@ -130,9 +142,10 @@ pub fn load(text: &str, env: &dyn Fn(&str) -> Option<String>) -> Result<Config, 
         }
         map.finish();
     }
-    let (errors, inactive, files) = reader.done();
+    let (errors, inactive, read) = reader.done();
+    files.extend(read);
     if errors.is_empty() {
-        (config.inactive, config.files) = (inactive, files);
+        config.inactive = inactive;
         Ok(config)
     } else {
         Err(errors)

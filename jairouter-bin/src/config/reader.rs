@@ -1,13 +1,13 @@
 //! Taking values from the tree, collecting what is wrong on the way.
 
 use std::cell::RefCell;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use super::env::substitute;
 use super::map::{self, Map};
 use super::names::{fold, unknown};
 use super::node::{Node, Value};
-use super::{Diagnostic, Inactive};
+use super::{Diagnostic, Inactive, ReadFile};
 
 /// The most errors kept: nobody reads more, and a file can hold a hundred thousand.
 const MOST_ERRORS: usize = 1000;
@@ -20,7 +20,7 @@ pub(super) struct Reader<'a> {
     env: &'a dyn Fn(&str) -> Option<String>,
     errors: RefCell<Vec<Diagnostic>>,
     inactive: RefCell<Vec<Inactive>>,
-    files: RefCell<Vec<PathBuf>>,
+    files: RefCell<Vec<ReadFile>>,
 }
 
 impl<'a> Reader<'a> {
@@ -33,13 +33,13 @@ impl<'a> Reader<'a> {
         Field { reader: self, node, key: node, path: String::new() }
     }
 
-    /// Notes that this file was read.
-    pub(super) fn has_read(&self, path: &Path) {
-        self.files.borrow_mut().push(path.to_owned());
+    /// Notes that this file is about to be read.
+    pub(super) fn reads(&self, path: &Path) {
+        self.files.borrow_mut().push(ReadFile::new(path));
     }
 
     /// What was wrong and what does not act, each in the order of its lines, and the files that were read.
-    pub(super) fn done(self) -> (Vec<Diagnostic>, Vec<Inactive>, Vec<PathBuf>) {
+    pub(super) fn done(self) -> (Vec<Diagnostic>, Vec<Inactive>, Vec<ReadFile>) {
         let (mut errors, mut inactive) = (self.errors.into_inner(), self.inactive.into_inner());
         errors.sort_by_key(|error| (error.line, error.column));
         if let Some(last) = errors.get(MOST_ERRORS - 1).cloned() {

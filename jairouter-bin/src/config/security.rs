@@ -8,6 +8,7 @@ use jiff::civil::Date;
 use jiff::tz::TimeZone;
 
 use super::instance::model_name;
+use super::map::Map;
 use super::reader::Field;
 use super::sections::service_type;
 use super::server::set;
@@ -50,7 +51,7 @@ pub struct Key {
 
 /// Reads `security`.
 pub(super) fn security(field: &Field<'_>) -> Security {
-    let Some(mut map) = field.map() else { return Security::default() };
+    let Some(mut map) = field.map().map(Map::strict) else { return Security::default() };
     let keys = map.take("api-keys").map(|field| {
         let (mut names, mut digests) = (HashSet::new(), HashSet::new());
         let mut keys = Vec::new();
@@ -71,7 +72,7 @@ pub(super) fn security(field: &Field<'_>) -> Security {
 }
 
 fn key(field: &Field<'_>) -> Option<Key> {
-    let mut map = field.map()?;
+    let mut map = field.map()?.strict();
     let mut required = |key: &'static str| {
         let field = map.take(key);
         if field.is_none() {
@@ -125,7 +126,7 @@ fn digest(text: &str) -> Result<[u8; 32], String> {
             .to_owned()
     };
     let digits = text.strip_prefix(SHA256).ok_or_else(wrong)?;
-    if digits.len() != 64 || !digits.is_ascii() {
+    if digits.len() != 64 || !digits.bytes().all(|digit| digit.is_ascii_hexdigit()) {
         return Err(wrong());
     }
     let mut digest = [0; 32];
@@ -147,7 +148,12 @@ fn instant(text: &str) -> Result<Timestamp, String> {
     if let Ok(instant) = text.parse() {
         return Ok(instant);
     }
-    let day = text.parse::<Date>().ok().and_then(|day| day.to_zoned(TimeZone::UTC).ok());
+    let is_day = text.len() == "2030-01-31".len();
+    let day = text
+        .parse::<Date>()
+        .ok()
+        .filter(|_| is_day)
+        .and_then(|day| day.to_zoned(TimeZone::UTC).ok());
     let wrong = || format!("'{text}' is no date: give 2030-01-31 or 2030-01-31T12:00:00Z");
     day.map(|day| day.timestamp()).ok_or_else(wrong)
 }

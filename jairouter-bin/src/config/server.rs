@@ -13,6 +13,7 @@ use super::value::{self, whole};
 pub(super) fn server(field: &Field<'_>, server: &mut Server) {
     let Some(mut map) = field.map() else { return };
     listener(&mut map, &mut server.address, &mut server.port);
+    map.refuse_blank("tls", "this says nothing; leave it out, and no TLS is spoken with callers");
     server.tls = map.take("tls").and_then(|field| tls::identity(&field));
     set(&mut map, "max-request-body", &mut server.max_request_body, value::size);
     set(&mut map, "max-body-memory", &mut server.max_body_memory, value::size);

@@ -1,8 +1,9 @@
 //! `tls`: whom an instance's connections trust, and who asks there; and who the program is to callers.
 
 use std::fmt;
-use std::fs;
+use std::fs::{self, File};
 use std::hash::{Hash, Hasher};
+use std::io::{self, Read};
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
@@ -43,8 +44,7 @@ impl Tls {
     ) -> Result<Self, String> {
         let mut roots = RootCertStore::empty();
         // One that cannot be read is one less to trust.
-        let (_, _) =
-            roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+        let (_, _) = roots.add_parsable_certificates(of_this_system().iter().cloned());
         for certificate in ca {
             roots.add(certificate.clone()).map_err(|error| error.to_string())?;
         }
@@ -94,7 +94,7 @@ impl fmt::Debug for Tls {
 
 /// Reads `tls`. As a whole: what it does not say is the default.
 pub(super) fn tls(field: &Field<'_>) -> Option<Arc<Tls>> {
-    let mut map = field.map()?;
+    let mut map = field.map()?.strict();
     let mut of = Vec::new();
     let ca = map.take("ca").map(|field| certificates(&field, &mut of));
     let chain = map.take("client-certificate").map(|field| certificates(&field, &mut of));
@@ -115,6 +115,12 @@ pub(super) fn tls(field: &Field<'_>) -> Option<Arc<Tls>> {
     };
     let ca = ca.unwrap_or_else(|| Some(Vec::new()))?;
     Tls::new(&ca, client, of).map(Arc::new).map_err(|error| field.error(error)).ok()
+}
+
+/// What this system trusts, as it was when it was first asked for.
+fn of_this_system() -> &'static [CertificateDer<'static>] {
+    static SYSTEM: OnceLock<Vec<CertificateDer<'static>>> = OnceLock::new();
+    SYSTEM.get_or_init(|| rustls_native_certs::load_native_certs().certs)
 }
 
 /// Who the program is to callers, and whether it asks who they are.
@@ -139,7 +145,7 @@ impl fmt::Debug for Identity {
 
 /// Reads `server.tls`.
 pub(super) fn identity(field: &Field<'_>) -> Option<Arc<Identity>> {
-    let mut map = field.map()?;
+    let mut map = field.map()?.strict();
     let mut of = Vec::new();
     let mut required = |key: &'static str| {
         let field = map.take(key);
@@ -209,16 +215,25 @@ fn certificates(field: &Field<'_>, of: &mut Vec<u8>) -> Option<Vec<CertificateDe
 fn file(field: &Field<'_>, of: &mut Vec<u8>) -> Option<Vec<u8>> {
     let bytes = field.parse(|path| {
         let path = Path::new(path);
-        match fs::metadata(path) {
-            Ok(file) if file.len() > LARGEST => return Err("the file is larger than 1 MiB".into()),
-            _ => {}
-        }
-        field.reader.has_read(path);
-        fs::read(path).map_err(|error| format!("the file cannot be read: {error}"))
+        field.reader.reads(path);
+        read(path).map_err(|error| format!("the file cannot be read: {error}"))
     })?;
     // What it is used for, and not only what it is.
     of.extend_from_slice(field.path.rsplit('.').next().unwrap_or_default().as_bytes());
     of.extend_from_slice(&(bytes.len() as u64).to_le_bytes());
     of.extend_from_slice(&bytes);
     Some(bytes)
+}
+
+/// A file, and nothing that never ends or never begins.
+fn read(path: &Path) -> io::Result<Vec<u8>> {
+    if !fs::metadata(path)?.is_file() {
+        return Err(io::Error::other("it is no regular file"));
+    }
+    let mut bytes = Vec::new();
+    File::open(path)?.take(LARGEST + 1).read_to_end(&mut bytes)?;
+    match bytes.len() as u64 {
+        0..=LARGEST => Ok(bytes),
+        _ => Err(io::Error::other("it is larger than 1 MiB")),
+    }
 }

@@ -1,7 +1,6 @@
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr};
 use std::num::{NonZeroU16, NonZeroUsize};
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -30,8 +29,6 @@ pub struct Config {
     pub management: Management,
     /// What is served.
     pub services: Vec<Service>,
-    /// The files that were read for it, beside itself.
-    pub files: Vec<PathBuf>,
     /// What was checked and does not act in this version.
     pub inactive: Vec<Inactive>,
     /// Whether somebody wrote it, so that what it names must not be replaced by something near.

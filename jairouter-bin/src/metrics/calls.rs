@@ -16,6 +16,7 @@ use prometheus_client::registry::{Registry, Unit};
 use tokio::time::Instant;
 
 use super::{DURATIONS, OTHER};
+use crate::reasons::Reasons;
 
 /// The most instances that have labels of their own.
 const MOST_INSTANCES: usize = 10_000;
@@ -98,6 +99,7 @@ pin_project! {
     pub struct Timed<F> {
         #[pin]
         future: F,
+        reasons: Option<Arc<Reasons>>,
         call: Call,
     }
 }
@@ -109,8 +111,9 @@ struct Call {
 }
 
 impl<F> Timed<F> {
-    pub(crate) fn new(future: F, calls: Option<&Calls>) -> Self {
-        Self { future, call: Call { calls: calls.cloned(), started: Instant::now() } }
+    pub(crate) fn new(future: F, calls: Option<&Calls>, reasons: Option<&Arc<Reasons>>) -> Self {
+        let call = Call { calls: calls.cloned(), started: Instant::now() };
+        Self { future, reasons: reasons.cloned(), call }
     }
 }
 
@@ -123,6 +126,12 @@ where
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
         let answer = ready!(this.future.poll(cx));
+        if let Some(reasons) = this.reasons.take() {
+            match &answer {
+                Ok(_) => reasons.worked(),
+                Err(error) => reasons.failed(error),
+            }
+        }
         if let Some(calls) = this.call.calls.take() {
             let status = match &answer {
                 Ok(answer) => answer.status().as_u16().to_string(),

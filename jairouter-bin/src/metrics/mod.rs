@@ -8,20 +8,19 @@ mod calls;
 mod scrape;
 
 use std::collections::HashSet;
-use std::fmt;
+use std::fmt::{self, Write as _};
 use std::sync::atomic::{AtomicI64, AtomicU64};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use jairouter_core::observe::Exchange;
 use jairouter_core::usage::Usage;
-use jairouter_core::{End, Endpoint, Kind};
+use jairouter_core::{Endpoint, Kind};
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
-use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
 
 pub(crate) use calls::Calls;
@@ -150,8 +149,10 @@ impl Metrics {
 
     fn registered(mut self) -> Self {
         let registry = &mut self.registry;
-        let version = vec![("version", env!("CARGO_PKG_VERSION"))];
-        registry.register("jairouter_build", "The program", Info::new(version));
+        // Not an info of `OpenMetrics`, which not every reader of the older format skips.
+        let build = Family::<[(&str, &str); 1], Gauge>::default();
+        build.get_or_create(&[("version", env!("CARGO_PKG_VERSION"))]).set(1);
+        registry.register("jairouter_build_info", "1, and which version the program is", build);
         registry.register(
             "jairouter_requests",
             "Requests that are over, by the status their callers got; 499 if they left before it",
@@ -238,7 +239,7 @@ impl Metrics {
         if let Some(kind) = exchange.error {
             self.errors.get_or_create(&ErrorLabels { service, error: kind.code() }).inc();
         }
-        if exchange.error == Some(Kind::RateLimited) && !matches!(exchange.end, End::Broken(_)) {
+        if exchange.error == Some(Kind::RateLimited) {
             self.limited.get_or_create(&ServiceLabels { service }).inc();
         }
     }
@@ -296,6 +297,34 @@ impl Metrics {
         let _ = text::encode(&mut text, &self.registry);
         text
     }
+}
+
+/// The same in the older text format, 0.0.4, in which a counter has its whole name everywhere.
+pub(crate) fn classic(text: &str) -> String {
+    let mut classic = String::with_capacity(text.len());
+    let mut help: Option<(&str, &str)> = None;
+    for line in text.lines() {
+        let mut words = line.splitn(4, ' ');
+        let (mark, kind, name) = (words.next(), words.next(), words.next());
+        let rest = words.next().unwrap_or_default();
+        match (mark, kind, name) {
+            (Some("#"), Some("HELP"), Some(name)) => help = Some((name, rest)),
+            (Some("#"), Some("TYPE"), Some(name)) => {
+                let total = if rest == "counter" { "_total" } else { "" };
+                if let Some((_, help)) = help.take().filter(|(of, _)| *of == name) {
+                    // Memory does not refuse a write.
+                    let _ = writeln!(classic, "# HELP {name}{total} {help}");
+                }
+                let _ = writeln!(classic, "# TYPE {name}{total} {rest}");
+            }
+            (Some("#"), ..) => {}
+            _ => {
+                classic.push_str(line);
+                classic.push('\n');
+            }
+        }
+    }
+    classic
 }
 
 /// What `OpenTelemetry` calls it, or else its service.

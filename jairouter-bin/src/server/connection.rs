@@ -17,12 +17,12 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use jairouter_core::Error;
 use tokio::net::TcpStream;
 use tokio::sync::watch;
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep_until, timeout};
 use tower::Service;
 
 use super::front::Front;
 use super::socket::{Socket, Wire};
-use super::{Phase, Settings, Status};
+use super::{Phase, Serve, Settings, Status};
 
 /// The largest head taken, and the most that is read or written ahead. hyper's default is 400 KiB.
 const LARGEST_BUFFER: usize = 64 * 1024;
@@ -96,9 +96,9 @@ impl Drop for Answering {
     }
 }
 
-/// Over when no head has come in this time, and never once one has.
-async fn silence(shared: &Shared, header_timeout: Duration) {
-    sleep(header_timeout).await;
+/// Over when no head has come until then, and never once one has.
+async fn silence(shared: &Shared, until: Instant) {
+    sleep_until(until).await;
     if shared.begun.load(Ordering::Relaxed) {
         pending::<()>().await;
     }
@@ -114,19 +114,29 @@ pub(super) async fn serve<S, B>(
     status: Arc<Status>,
     mut phase: watch::Receiver<Phase>,
 ) where
-    S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible> + Clone,
+    S: Serve,
+    S::Service: Service<Request<Incoming>, Response = Response<B>, Error = Infallible> + Clone,
     B: HttpBody<Data = Bytes, Error = Error> + 'static,
 {
+    let since = Instant::now();
     let stream = match &settings.tls {
         None => Wire::Left(stream),
-        // A box, so that connections without TLS are no larger for it.
-        Some(tls) => match timeout(settings.header_timeout, Box::pin(tls.accept(stream))).await {
-            Ok(Ok(stream)) => Wire::Right(Box::new(stream)),
-            Ok(Err(error)) => {
-                return tracing::debug!(%peer, %error, "there is no TLS with a caller");
+        Some(tls) => {
+            // A box, so that connections without TLS are no larger for it.
+            let agreed = timeout(settings.header_timeout, Box::pin(tls.accept(stream)));
+            tokio::select! {
+                agreed = agreed => match agreed {
+                    Ok(Ok(stream)) => Wire::Right(Box::new(stream)),
+                    Ok(Err(error)) => {
+                        tracing::debug!(%peer, %error, "there is no TLS with a caller");
+                        return;
+                    }
+                    Err(_) => return,
+                },
+                // Nothing has been asked yet that could be answered before the end.
+                _ = phase.changed() => return,
             }
-            Err(_) => return,
-        },
+        }
     };
     let shared = Arc::new(Shared::default());
     let socket = Socket::new(stream, Arc::clone(&shared), settings.write_timeout);
@@ -142,7 +152,7 @@ pub(super) async fn serve<S, B>(
     );
     // hyper has one clock for an idle connection and for a head that dribbles in. The first head
     // has a shorter one of its own, since nobody connects in order to say nothing.
-    let mut silent = pin!(silence(&shared, header_timeout));
+    let mut silent = pin!(silence(&shared, since + header_timeout));
     let mut current = *phase.borrow_and_update();
     loop {
         match current {

@@ -23,7 +23,8 @@ use tower::util::Oneshot;
 use super::body::Served;
 use super::client_addr::client_addr;
 use super::connection::{Answering, Shared};
-use super::{Settings, Status};
+use super::{Serve, Settings, Status};
+use crate::keys::Keys;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
@@ -59,21 +60,27 @@ impl<S> Front<S> {
     }
 
     /// Lets the request in, if whoever sent it may ask anything; or why not.
-    fn admit(&self, request: &mut Request<Incoming>, id: &HeaderValue) -> Option<Response<Bytes>> {
-        let error = self.status.keys.load().admit(request, Timestamp::now()).err()?;
+    fn admit(
+        &self,
+        keys: &Keys,
+        request: &mut Request<Incoming>,
+        id: &HeaderValue,
+    ) -> Option<Response<Bytes>> {
+        let error = keys.admit(request, Timestamp::now()).err()?;
         let client = client_addr(self.peer, request.headers(), &self.settings.trusted_proxies);
+        let path = request.uri().path();
+        let endpoint = Endpoint::from_path(path.strip_prefix("/api").unwrap_or(path));
+        // Any other path may be long, or hold what is none of the log's business.
         tracing::info!(
             target: "access",
             request_id = id.to_str().ok(),
-            path = request.uri().path(),
+            endpoint = endpoint.map(Endpoint::path),
             status = error.status().as_u16(),
             error = error.kind().code(),
             %client,
             "refused at the door"
         );
-        let path = request.uri().path();
-        let path = path.strip_prefix("/api").unwrap_or(path);
-        let mut response = match Endpoint::from_path(path) {
+        let mut response = match endpoint {
             Some(endpoint) => envelope::response_to(endpoint, &error),
             None => envelope::response(&error),
         };
@@ -84,21 +91,23 @@ impl<S> Front<S> {
 
 impl<S, B> hyper::service::Service<Request<Incoming>> for Front<S>
 where
-    S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible> + Clone,
+    S: Serve,
+    S::Service: Service<Request<Incoming>, Response = Response<B>, Error = Infallible> + Clone,
     B: HttpBody<Data = Bytes, Error = Error>,
 {
     type Response = Response<Served<B>>;
     type Error = Infallible;
-    type Future = Serving<S>;
+    type Future = Serving<S::Service>;
 
     fn call(&self, mut request: Request<Incoming>) -> Self::Future {
         let answering = Some(self.shared.answer());
+        let (keys, service) = self.service.current();
         let id = request_id(request.headers_mut());
         let is_old = request.version() < Version::HTTP_11;
         let answer = self.answer(&request).or_else(|| match request.uri().path() {
             // Whoever asks how the gateway is, is no caller.
             "/healthz" | "/readyz" => None,
-            _ => self.admit(&mut request, &id),
+            _ => self.admit(&keys, &mut request, &id),
         });
         if let Some(mut answer) = answer {
             answer.headers_mut().insert(REQUEST_ID, id);
@@ -115,7 +124,7 @@ where
         }
         let client = client_addr(self.peer, request.headers(), &self.settings.trusted_proxies);
         request.extensions_mut().insert(ClientAddr(client));
-        let response = Oneshot::new(self.service.clone(), request);
+        let response = Oneshot::new(service, request);
         Serving { answering, id: Some(id), is_old, state: State::Asked { response } }
     }
 }

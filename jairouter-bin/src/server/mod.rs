@@ -30,6 +30,7 @@ use hyper::body::Incoming;
 use ipnet::IpNet;
 use jairouter_core::Error;
 use jairouter_core::balance::InstanceState;
+use jairouter_core::reload::Reloadable;
 use tokio::runtime;
 use tokio::sync::watch;
 use tokio_rustls::TlsAcceptor;
@@ -40,6 +41,7 @@ pub use operators::Operators;
 
 use crate::config;
 use crate::keys::Keys;
+use crate::stack::{App, Stack};
 
 /// How connections are served.
 #[derive(Clone)]
@@ -87,26 +89,22 @@ pub struct Status {
     draining: AtomicBool,
     connections: AtomicUsize,
     settings: ArcSwap<Settings>,
-    keys: ArcSwap<Keys>,
     instances: ArcSwap<Vec<Arc<InstanceState>>>,
 }
 
 impl Status {
     /// The status of a process that serves these instances.
-    pub fn new(settings: Settings, keys: Keys, instances: Vec<Arc<InstanceState>>) -> Self {
+    pub fn new(settings: Settings, instances: Vec<Arc<InstanceState>>) -> Self {
         Self {
             draining: AtomicBool::new(false),
             connections: AtomicUsize::new(0),
             settings: ArcSwap::from_pointee(settings),
-            keys: ArcSwap::from_pointee(keys),
             instances: ArcSwap::from_pointee(instances),
         }
     }
 
-    /// Serves these from now on, to those who have one of these keys, and whoever connects from now on
-    /// like this.
-    pub(crate) fn serve(&self, settings: Settings, keys: Keys, instances: Vec<Arc<InstanceState>>) {
-        self.keys.store(Arc::new(keys));
+    /// Serves these from now on, and whoever connects from now on like this.
+    pub(crate) fn serve(&self, settings: Settings, instances: Vec<Arc<InstanceState>>) {
         self.settings.store(Arc::new(settings));
         self.instances.store(Arc::new(instances));
     }
@@ -127,6 +125,24 @@ impl Status {
     }
 }
 
+/// What serves one core: who is let in, and what answers them, which are of one configuration.
+pub trait Serve: Clone + Send + 'static {
+    /// What answers.
+    type Service;
+
+    /// Those of now.
+    fn current(&self) -> (Arc<Keys>, Self::Service);
+}
+
+impl Serve for Reloadable<Stack> {
+    type Service = App;
+
+    fn current(&self) -> (Arc<Keys>, App) {
+        let stack = self.current();
+        (Arc::clone(&stack.keys), stack.app.clone())
+    }
+}
+
 /// Serves until a signal asks for the end, then drains and returns.
 ///
 /// `service` makes what answers on one core; `background` runs beside them on this thread, in the main
@@ -144,9 +160,10 @@ pub fn run<S, B>(
     mut service: impl FnMut() -> S,
 ) -> io::Result<()>
 where
-    S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible>,
-    S: Clone + Send + 'static,
-    S::Future: Send,
+    S: Serve,
+    S::Service: Service<Request<Incoming>, Response = Response<B>, Error = Infallible>,
+    S::Service: Clone + Send + 'static,
+    <S::Service as Service<Request<Incoming>>>::Future: Send,
     B: HttpBody<Data = Bytes, Error = Error> + Send + 'static,
 {
     let (phase, watched) = watch::channel(Phase::Serving);

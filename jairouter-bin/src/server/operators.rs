@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{ALLOW, CONTENT_TYPE};
+use http::header::{ACCEPT, ALLOW, CONTENT_TYPE};
 use http::{HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::Full;
 use hyper::body::Incoming;
@@ -21,7 +21,7 @@ use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
 use super::Status;
-use crate::metrics::Metrics;
+use crate::metrics::{Metrics, classic};
 
 /// The most connections at a time. One more waits.
 const MOST_CONNECTIONS: usize = 64;
@@ -34,6 +34,7 @@ const BREATH: Duration = Duration::from_millis(200);
 
 const OPENMETRICS: HeaderValue =
     HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");
+const CLASSIC: HeaderValue = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
 
@@ -111,7 +112,8 @@ fn answer(
             response.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
             return response;
         }
-        "/metrics" => (StatusCode::OK, OPENMETRICS, metrics.text()),
+        "/metrics" if takes_openmetrics(request) => (StatusCode::OK, OPENMETRICS, metrics.text()),
+        "/metrics" => (StatusCode::OK, CLASSIC, classic(&metrics.text())),
         "/healthz" => (StatusCode::OK, JSON, r#"{"status":"ok"}"#.to_owned()),
         "/readyz" => match status.readiness() {
             Ok(()) => (StatusCode::OK, JSON, r#"{"status":"ready"}"#.to_owned()),
@@ -120,6 +122,13 @@ fn answer(
         _ => (StatusCode::NOT_FOUND, TEXT, "there are /metrics, /healthz and /readyz\n".into()),
     };
     text(code, content_type, body)
+}
+
+fn takes_openmetrics(request: &Request<Incoming>) -> bool {
+    let mut accepted = request.headers().get_all(ACCEPT).iter();
+    accepted.any(|value| {
+        memchr::memmem::find(value.as_bytes(), b"application/openmetrics-text").is_some()
+    })
 }
 
 fn text(status: StatusCode, content_type: HeaderValue, body: String) -> Response<Full<Bytes>> {

@@ -36,11 +36,21 @@ pub(super) struct Socket {
     /// Runs once the caller was seen leaving.
     leaving: Option<Pin<Box<Sleep>>>,
     lingering: Option<Pin<Box<Sleep>>>,
+    /// A byte that was read to see whether there is one.
+    ahead: Option<u8>,
 }
 
 impl Socket {
     pub(super) fn new(stream: Wire, shared: Arc<Shared>, write_timeout: Duration) -> Self {
-        Self { stream, shared, write_timeout, stalled: None, leaving: None, lingering: None }
+        Self {
+            stream,
+            shared,
+            write_timeout,
+            stalled: None,
+            leaving: None,
+            lingering: None,
+            ahead: None,
+        }
     }
 
     /// Passes on the outcome of a write, unless the caller has not read for too long.
@@ -72,9 +82,24 @@ impl Socket {
     fn poll_left(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         if self.leaving.is_none() {
             let mut byte = [0];
-            match self.tcp().poll_peek(cx, &mut ReadBuf::new(&mut byte)) {
-                Poll::Ready(Ok(0) | Err(_)) => {}
-                _ => return Poll::Pending,
+            let mut looked = ReadBuf::new(&mut byte);
+            let has_left = match &mut self.stream {
+                Wire::Left(stream) => {
+                    matches!(stream.poll_peek(cx, &mut looked), Poll::Ready(Ok(0) | Err(_)))
+                }
+                // Under TLS the end is a record, which is to be read to be seen.
+                Wire::Right(_) if self.ahead.is_some() => false,
+                Wire::Right(secured) => match Pin::new(secured).poll_read(cx, &mut looked) {
+                    Poll::Pending => false,
+                    Poll::Ready(Err(_)) => true,
+                    Poll::Ready(Ok(())) => {
+                        self.ahead = looked.filled().first().copied();
+                        self.ahead.is_none()
+                    }
+                },
+            };
+            if !has_left {
+                return Poll::Pending;
             }
         }
         let clock = self.leaving.get_or_insert_with(|| Box::pin(sleep(AFTER_THE_END)));
@@ -99,6 +124,12 @@ impl AsyncRead for Socket {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
+        if buf.remaining() > 0
+            && let Some(byte) = self.ahead.take()
+        {
+            buf.put_slice(&[byte]);
+            return Poll::Ready(Ok(()));
+        }
         Pin::new(&mut self.stream).poll_read(cx, buf)
     }
 }

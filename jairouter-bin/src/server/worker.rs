@@ -21,7 +21,7 @@ use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 use tower::Service;
 
-use super::{Phase, Status, connection};
+use super::{Phase, Serve, Status, connection};
 
 /// How long to wait before accepting again when the process is out of descriptors or memory.
 const BREATH: Duration = Duration::from_millis(200);
@@ -37,9 +37,10 @@ pub(super) async fn run<S, B>(
     mut phase: watch::Receiver<Phase>,
 ) -> io::Result<()>
 where
-    S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible>,
-    S: Clone + Send + 'static,
-    S::Future: Send,
+    S: Serve,
+    S::Service: Service<Request<Incoming>, Response = Response<B>, Error = Infallible>,
+    S::Service: Clone + Send + 'static,
+    <S::Service as Service<Request<Incoming>>>::Future: Send,
     B: HttpBody<Data = Bytes, Error = Error> + Send + 'static,
 {
     let listener = TcpListener::from_std(listener)?;
@@ -49,7 +50,10 @@ where
         let settings = status.settings();
         let Some(counted) = Counted::new(&status, settings.max_connections) else {
             tracing::warn!(limit = settings.max_connections, "refused a connection over the limit");
-            drop(tokio::spawn(timeout(REFUSAL, refuse(stream))));
+            // One that speaks TLS would read it as nonsense.
+            if settings.tls.is_none() {
+                drop(tokio::spawn(timeout(REFUSAL, refuse(stream))));
+            }
             return;
         };
         prepare(&stream, settings.write_timeout);

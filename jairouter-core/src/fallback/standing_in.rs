@@ -9,6 +9,7 @@ use super::layer::Policies;
 use super::{FALLBACK, MODEL};
 use crate::body::{Body, GuardedBody};
 use crate::error::{Attempt, Error, Kind};
+use crate::gateway::VisibleModels;
 use crate::rate_limit::Grant;
 use crate::request::InferenceRequest;
 
@@ -48,13 +49,17 @@ pub(super) enum Original {
     Answer(Box<Response<Body>>),
 }
 
-/// The request for this model, unless its limits refuse.
+/// The request for this model, unless its limits refuse, or it is none that its caller may see.
 pub(super) fn admitted(
     policies: &Policies,
     request: &InferenceRequest,
     at: usize,
     link: &Link,
 ) -> Option<Asked> {
+    let visible = request.extensions.get::<VisibleModels>();
+    if visible.is_some_and(|visible| !visible.contains(&link.name)) {
+        return None;
+    }
     let request = request.with_model(&link.name);
     let grant = match &policies.limits {
         Some(limits) => {

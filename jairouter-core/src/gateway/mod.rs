@@ -62,7 +62,8 @@ use models::Models;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ClientAddr(pub IpAddr);
 
-/// In a request's extensions: which models its caller may see in a list of them. Default all.
+/// In a request's extensions: which models its caller may see, in a list of them, and as what stands in for
+/// another one. Default all. Who may ask for a model it names is not decided by this.
 #[derive(Clone)]
 pub struct VisibleModels(Arc<dyn Fn(&str) -> bool + Send + Sync>);
 
@@ -70,6 +71,11 @@ impl VisibleModels {
     /// Those for whose names this is true.
     pub fn new(is_visible: impl Fn(&str) -> bool + Send + Sync + 'static) -> Self {
         Self(Arc::new(is_visible))
+    }
+
+    /// Whether this is one of them.
+    pub fn contains(&self, model: &str) -> bool {
+        (self.0)(model)
     }
 }
 

@@ -138,14 +138,25 @@ impl Iterator for Parts<'_> {
     }
 }
 
-/// The field's name, of the part's `Content-Disposition`.
+/// The field's name, of the part's `Content-Disposition`. What two parsers could read differently is
+/// refused: the engine's is another one.
 fn name(head: &[u8]) -> Result<String, Error> {
     let head = str::from_utf8(head).map_err(|_| invalid("a part's headers are not UTF-8"))?;
-    let disposition = head.split("\r\n").find_map(|line| {
+    if head.replace("\r\n", "").contains(['\r', '\n', '\0']) {
+        return Err(invalid("a part's headers hold half a line's end"));
+    }
+    let mut dispositions = head.split("\r\n").filter_map(|line| {
         let (key, value) = line.split_once(':')?;
         key.trim().eq_ignore_ascii_case("content-disposition").then_some(value)
     });
-    let disposition = disposition.ok_or_else(|| invalid("a part has no name"))?;
+    let disposition = dispositions.next().ok_or_else(|| invalid("a part has no name"))?;
+    if dispositions.next().is_some() || head.contains("\r\n ") || head.contains("\r\n\t") {
+        return Err(invalid("a part says twice what it is, or in several lines"));
+    }
+    if disposition.contains("\\\"") {
+        return Err(invalid("a quote is escaped, which not everybody reads alike"));
+    }
+    let mut found = None;
     let mut rest = disposition;
     while let Some((_, parameters)) = rest.split_once(';') {
         let (key, value) = parameters.split_once('=').unwrap_or((parameters, ""));
@@ -154,12 +165,16 @@ fn name(head: &[u8]) -> Result<String, Error> {
             Some(quoted) => quoted.split_once('"').ok_or_else(|| invalid("a quote is open"))?,
             None => value.split_at(value.find(';').unwrap_or(value.len())),
         };
-        if key.trim().eq_ignore_ascii_case("name") {
-            return Ok(text.trim().to_owned());
+        let key = key.trim();
+        if key.len() >= 5 && key.as_bytes()[..5].eq_ignore_ascii_case(b"name*") {
+            return Err(invalid("a name is given in an extended form"));
+        }
+        if key.eq_ignore_ascii_case("name") && found.replace(text.trim().to_owned()).is_some() {
+            return Err(invalid("a part has two names"));
         }
         rest = after;
     }
-    Err(invalid("a part has no name"))
+    found.ok_or_else(|| invalid("a part has no name"))
 }
 
 fn invalid(reason: &str) -> Error {
@@ -216,6 +231,25 @@ mod tests {
         assert_eq!(peek(&empty).unwrap_err(), "invalid_value");
         let none = format!("{}--XX--", part("file", "x"));
         assert_eq!(peek(&none).unwrap_err(), "missing_required_parameter");
+    }
+
+    // fault: B9
+    #[test]
+    fn a_part_that_two_parsers_could_call_differently_is_refused() {
+        for head in [
+            "Content-Disposition: form-data; name=\"q\"; name=\"model\"",
+            "Content-Disposition: form-data; name=\"q\"\r\nContent-Disposition: form-data; name=\"model\"",
+            r#"Content-Disposition: form-data; x="a\"; name=q; y=\""; name="model""#,
+            "Content-Disposition: form-data; name=q; name*=UTF-8''model",
+            "Content-Disposition: form-data; name=q\r\n ; name=model",
+            "X: y\nContent-Disposition: form-data; name=model\r\nContent-Disposition: form-data; name=q",
+        ] {
+            let form = format!("{}--XX\r\n{head}\r\n\r\nother\r\n--XX--", part("model", "a"));
+            assert_eq!(peek(&form).unwrap_err(), "invalid_multipart", "{head}");
+        }
+        let file = r#"Content-Disposition: form-data; name="file"; filename="C:\a.wav"; filename*=UTF-8''a"#;
+        let form = format!("{}--XX\r\n{file}\r\n\r\nRIFF\r\n--XX--", part("model", "a"));
+        assert!(peek(&form).is_ok());
     }
 
     #[test]

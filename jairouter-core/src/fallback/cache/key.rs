@@ -45,7 +45,8 @@ impl Key {
         let mut hasher = Hasher(Sha256::new());
         hasher.part(request.endpoint.path().as_bytes());
         hasher.count(principal.iter().count());
-        hasher.part(principal.map_or(&[], |Principal(name)| name.as_bytes()));
+        hasher.part(principal.map_or(&[], |principal| principal.name().as_bytes()));
+        hasher.part(&principal.map_or(0, Principal::id).to_le_bytes());
         for name in IDENTITY.iter().chain(&FORM) {
             let values = headers.get_all(name);
             hasher.count(values.iter().count());
@@ -165,8 +166,9 @@ mod tests {
             request(chat, &[], Some("10.0.0.1"), ask),
             request(chat, &[], Some("10.0.0.2"), ask),
             request(chat, &[], Some("::a00:1"), ask),
-            request(chat, &[], None, ask).with_extension(Principal("a".into())),
-            request(chat, &[], Some("10.0.0.1"), ask).with_extension(Principal("b".into())),
+            request(chat, &[], None, ask).with_extension(Principal::new("a")),
+            request(chat, &[], Some("10.0.0.1"), ask).with_extension(Principal::new("b")),
+            request(chat, &[], None, ask).with_extension(Principal::new("a").with_id(1)),
         ];
         let keys: HashSet<_> = requests.iter().map(|request| Key::of(request).unwrap()).collect();
         assert_eq!(keys.len(), requests.len());
