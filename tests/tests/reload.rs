@@ -2,14 +2,15 @@
 
 use std::fmt::Write as _;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use jairouter_tests::client::{ask, get, post};
 use jairouter_tests::gateway::{Gateway, model};
 use jairouter_tests::upstream::Step::{Chunk, LastChunk, Send, Sleep};
-use jairouter_tests::upstream::{Seen, Upstream, event_stream, json};
-use jairouter_tests::{chat, until};
+use jairouter_tests::upstream::{Upstream, event_stream, json};
+use jairouter_tests::{chat, token, until};
+use tokio::task::JoinSet;
 use tokio::time::interval;
 
 const CHAT: &str = "/v1/chat/completions";
@@ -196,22 +197,23 @@ fn names_a_line(line: &str) -> bool {
     numbers.windows(2).any(|pair| pair == [true, true])
 }
 
+/// How much of the load that is to be borne: 1 is a tenth of it, and what `JAIROUTER_RELOAD_SCALE` says.
+fn scale() -> usize {
+    let scale = std::env::var("JAIROUTER_RELOAD_SCALE").ok();
+    scale.map_or(1, |scale| scale.parse().expect("a number"))
+}
+
 // fault: O1
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_request_and_no_stream_notices_a_hundred_reloads() {
     let answers = json("200 OK", ANSWER);
     let engine = Upstream::serving(move |_, request| {
         if !request.contains(r#""stream":true"#) {
             return vec![Send(answers.clone())];
         }
-        let event = |text: &str| {
-            format!(
-                "data: {{\"choices\":[{{\"index\":0,\"delta\":{{\"content\":\"{text}\"}}}}]}}\n\n"
-            )
-        };
         let mut steps = vec![event_stream()];
         for _ in 0..40 {
-            steps.extend([Chunk(event("more").into()), Sleep(Duration::from_millis(100))]);
+            steps.extend([Chunk(token("more").into()), Sleep(Duration::from_millis(100))]);
         }
         let last =
             "data: {\"choices\":[{\"index\":0,\"delta\":{},\"finish_reason\":\"stop\"}]}\n\n";
@@ -222,47 +224,56 @@ async fn no_request_and_no_stream_notices_a_hundred_reloads() {
     let file = |nth: usize| {
         let weight = nth % 7 + 1;
         let lines =
-            "  concurrency: { limit: 500, queue: 100 }\n  circuit-breaker: { enabled: true }\n";
+            "  concurrency: { limit: 1000, queue: 100 }\n  circuit-breaker: { enabled: true }\n";
         model(lines, &[engine.url()]).replace("name: m", &format!("name: m, weight: {weight}"))
             + &format!("        - {{ name: n{nth}, base-url: '{}' }}\n", engine.url())
     };
-    let gateway = Arc::new(Gateway::start_with("", &file(0)));
+    let start = file(0);
+    let gateway = tokio::task::spawn_blocking(move || Gateway::start_with("", &start)).await;
+    let (gateway, over) = (gateway.unwrap(), Arc::new(AtomicBool::new(false)));
     let address = gateway.address();
-    let streams: Vec<_> = (0..20)
-        .map(|_| tokio::spawn(async move { ask(address, post(CHAT, &chat("m", true))).await }))
+    let streams: Vec<_> = (0..20 * scale())
+        .map(|_| {
+            let over = Arc::clone(&over);
+            tokio::spawn(async move {
+                let mut seen = 0;
+                while !over.load(Ordering::Relaxed) {
+                    let answer = ask(address, post(CHAT, &chat("m", true))).await;
+                    assert!(answer.complete && answer.text().ends_with("data: [DONE]\n\n"));
+                    assert_eq!(answer.text().matches("more").count(), 40);
+                    seen += 1;
+                }
+                seen
+            })
+        })
         .collect();
-    until("all have begun", || engine.live() >= 20).await;
-    let (over, failed) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
+    until("all have begun", || engine.live() >= 20 * scale()).await;
     let load = {
-        let (over, failed) = (Arc::clone(&over), Arc::clone(&failed));
+        let over = Arc::clone(&over);
         tokio::spawn(async move {
-            let mut every = interval(Duration::from_millis(20));
-            let mut asked = 0;
+            let mut every = interval(Duration::from_millis(20) / scale() as u32);
+            let mut asked = JoinSet::new();
             while !over.load(Ordering::Relaxed) {
                 every.tick().await;
-                let answer = ask(address, post(CHAT, &chat("m", false))).await;
-                failed.fetch_add(usize::from(answer.status != 200), Ordering::Relaxed);
-                asked += 1;
+                asked
+                    .spawn(async move { ask(address, post(CHAT, &chat("m", false))).await.status });
             }
-            asked
+            asked.join_all().await
         })
     };
-    for nth in 1..=100 {
+    for nth in 1..=100 * scale() {
         gateway.configure("", &file(nth));
         assert!(hang_up(&gateway).await.contains("another configuration is served"));
         if nth % 20 == 0 {
             assert_eq!(status(&gateway, &format!("n{nth}")).await, 200);
         }
     }
-    for stream in streams {
-        let answer = stream.await.unwrap();
-        assert!(answer.complete && answer.text().ends_with("data: [DONE]\n\n"));
-        assert_eq!(answer.text().matches("more").count(), 40);
-    }
     over.store(true, Ordering::Relaxed);
-    let asked = load.await.unwrap();
-    assert_eq!((failed.load(Ordering::Relaxed), asked > 20), (0, true), "of {asked}");
-    // The connections are those of before, but for the streams' own.
-    let opened = engine.count(&Seen::Connected);
-    assert!(opened < 20 + 20, "{opened} connections for {asked} requests");
+    let statuses = load.await.unwrap();
+    assert!(statuses.len() > 5 && statuses.iter().all(|status| *status == 200), "{statuses:?}");
+    let mut whole = 0;
+    for stream in streams {
+        whole += stream.await.unwrap();
+    }
+    println!("{} reloads, {} requests, {whole} streams", 100 * scale(), statuses.len());
 }
