@@ -23,7 +23,8 @@ impl Reasons {
 
     /// It has answered.
     pub(crate) fn worked(&self) {
-        if self.any.swap(false, Ordering::Relaxed) {
+        // Every answer comes by here: nothing is written where there is nothing to forget.
+        if self.any.load(Ordering::Relaxed) && self.any.swap(false, Ordering::Relaxed) {
             *self.last.lock().unwrap_or_else(PoisonError::into_inner) = None;
         }
     }

@@ -10,6 +10,7 @@ use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, copy, copy_bidirectional, split};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
+use tokio_rustls::client::TlsStream;
 use tokio_rustls::rustls::crypto::ring;
 use tokio_rustls::rustls::pki_types::{
     CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, ServerName,
@@ -54,21 +55,20 @@ impl Authority {
         self.path("ca.pem")
     }
 
-    /// Asks there over TLS, as nobody or as whoever has this name, and reads to the end.
+    /// Connects there over TLS, as nobody or as whoever has this name.
     ///
     /// # Errors
     ///
-    /// If there is no TLS, or it ends without saying so.
+    /// If there is no TLS.
     ///
     /// # Panics
     ///
     /// If nobody listens there.
-    pub async fn ask(
+    pub async fn connect(
         &self,
         address: SocketAddr,
         name: Option<&str>,
-        request: &str,
-    ) -> io::Result<Answer> {
+    ) -> io::Result<TlsStream<TcpStream>> {
         let mut roots = RootCertStore::empty();
         roots.add(self.certificate.clone()).expect("it is a certificate");
         let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
@@ -84,7 +84,25 @@ impl Authority {
         let server = ServerName::try_from("localhost").expect("it is a name");
         let stream = TcpStream::connect(address).await.expect("it listens");
         let connected = TlsConnector::from(Arc::new(config)).connect(server, stream);
-        let mut stream = Box::pin(connected).await?;
+        Box::pin(connected).await
+    }
+
+    /// Asks there in this way, and reads to the end.
+    ///
+    /// # Errors
+    ///
+    /// If there is no TLS, or it ends without saying so.
+    ///
+    /// # Panics
+    ///
+    /// If nobody listens there.
+    pub async fn ask(
+        &self,
+        address: SocketAddr,
+        name: Option<&str>,
+        request: &str,
+    ) -> io::Result<Answer> {
+        let mut stream = self.connect(address, name).await?;
         stream.write_all(request.as_bytes()).await?;
         let mut read = Vec::new();
         stream.read_to_end(&mut read).await?;

@@ -30,6 +30,16 @@ fn keys(alice: &str, bob: &str) -> String {
     )
 }
 
+/// An engine that answers one request, and fails every other.
+async fn once() -> Upstream {
+    let answer = json("200 OK", r#"{"data":[{"embedding":[1]}]}"#);
+    Upstream::serving(move |number, _| match number {
+        0 => vec![Send(answer.clone())],
+        _ => vec![Send(json("500 No", "{}"))],
+    })
+    .await
+}
+
 fn file(keys: &str, lines: &str, upstream: &Upstream) -> String {
     let url = upstream.url();
     format!(
@@ -282,12 +292,7 @@ async fn a_key_beside_a_key_goes_to_no_engine_either() {
 
 #[tokio::test]
 async fn a_key_that_was_replaced_is_another_one_by_the_same_name() {
-    let answer = json("200 OK", r#"{"data":[{"embedding":[1]}]}"#);
-    let upstream = Upstream::serving(move |number, _| match number {
-        0 => vec![Send(answer.clone())],
-        _ => vec![Send(json("500 No", "{}"))],
-    })
-    .await;
+    let upstream = once().await;
     let lines = "  fallback: { enabled: true, strategy: cache }\n";
     let before = keys("", "");
     let gateway = Gateway::start_yaml(&file(&before, lines, &upstream));
@@ -339,12 +344,7 @@ async fn a_key_that_is_taken_out_is_refused_on_connections_that_are_open() {
 
 #[tokio::test]
 async fn what_is_kept_for_one_key_is_not_another_s() {
-    let answer = json("200 OK", r#"{"data":[{"embedding":[1]}]}"#);
-    let upstream = Upstream::serving(move |number, _| match number {
-        0 => vec![Send(answer.clone())],
-        _ => vec![Send(json("500 No", "{}"))],
-    })
-    .await;
+    let upstream = once().await;
     let lines = "  fallback: { enabled: true, strategy: cache }\n";
     let gateway = Gateway::start_yaml(&file(&keys("", ""), lines, &upstream));
     assert_eq!(status(&gateway, ALICE, "/v1/embeddings", "m").await, 200);

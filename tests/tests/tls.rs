@@ -3,9 +3,10 @@
 use jairouter_tests::client::{RawClient, ask, post};
 use jairouter_tests::gateway::{Gateway, model};
 use jairouter_tests::tls::{Authority, Manner, Secured};
-use jairouter_tests::upstream::Step::{Chunk, Fin, LastChunk, Send};
+use jairouter_tests::upstream::Step::{Chunk, Fin, LastChunk, Send, Stall};
 use jairouter_tests::upstream::{Seen, Upstream, event_stream, json};
 use jairouter_tests::{chat, until};
+use tokio::io::AsyncWriteExt;
 
 const CHAT: &str = "/v1/chat/completions";
 const ANSWER: &str = r#"{"choices":[{"message":{"content":"Hi"}}]}"#;
@@ -283,4 +284,20 @@ async fn the_log_says_why_an_instance_is_not_trusted_and_a_new_file_is_tried() {
     std::fs::copy(authority.file(), &later).unwrap();
     gateway.logged("another configuration is served").await;
     assert_eq!(status(&gateway).await, 200);
+}
+
+#[tokio::test]
+async fn a_caller_that_leaves_over_tls_is_seen_with_the_next_request_half_sent() {
+    let upstream = Upstream::serving(|_, _| vec![Stall]).await;
+    let authority = Authority::new();
+    let (certificate, key) = authority.files("localhost");
+    let gateway = serving(&certificate, &key, "", &upstream);
+    for behind in ["", "\r\n", "POST /v1"] {
+        let mut stream = authority.connect(gateway.address(), None).await.unwrap();
+        let asked = post(CHAT, &chat("m", false)) + behind;
+        stream.write_all(asked.as_bytes()).await.unwrap();
+        until("it is asked", || upstream.live() == 1).await;
+        stream.shutdown().await.unwrap();
+        until("it is left", || upstream.live() == 0).await;
+    }
 }

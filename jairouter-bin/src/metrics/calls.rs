@@ -1,6 +1,7 @@
 //! What is asked of instances, one by one.
 
 use std::collections::HashSet;
+use std::fmt;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, ready};
@@ -8,7 +9,7 @@ use std::task::{Context, Poll, ready};
 use http::Response;
 use jairouter_core::Error;
 use pin_project_lite::pin_project;
-use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue, LabelValueEncoder};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::histogram::Histogram;
@@ -34,7 +35,25 @@ pub(crate) struct Families {
 struct CallLabels {
     adapter: Arc<str>,
     instance: Arc<str>,
-    status: String,
+    status: Outcome,
+}
+
+/// What came of a call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum Outcome {
+    /// An answer of this status.
+    Status(u16),
+    /// None, for this reason.
+    None(&'static str),
+}
+
+impl EncodeLabelValue for Outcome {
+    fn encode(&self, encoder: &mut LabelValueEncoder<'_>) -> fmt::Result {
+        match self {
+            Self::Status(status) => status.encode(encoder),
+            Self::None(reason) => reason.encode(encoder),
+        }
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -43,9 +62,12 @@ struct InstanceLabels {
     instance: Arc<str>,
 }
 
-/// Of one instance.
+/// Of one instance. A handle: every request to it has a clone.
 #[derive(Debug, Clone)]
-pub(crate) struct Calls {
+pub(crate) struct Calls(Arc<Counted>);
+
+#[derive(Debug)]
+struct Counted {
     families: Families,
     labels: InstanceLabels,
 }
@@ -80,16 +102,16 @@ impl Families {
             }
         }
         drop(named);
-        Calls { families: self.clone(), labels }
+        Calls(Arc::new(Counted { families: self.clone(), labels }))
     }
 }
 
 impl Calls {
-    fn over(&self, status: String, started: Instant) {
-        let InstanceLabels { adapter, instance } = self.labels.clone();
-        self.families.calls.get_or_create(&CallLabels { adapter, instance, status }).inc();
-        let took = started.elapsed().as_secs_f64();
-        self.families.durations.get_or_create(&self.labels).observe(took);
+    fn over(&self, status: Outcome, started: Instant) {
+        let Counted { families, labels } = &*self.0;
+        let InstanceLabels { adapter, instance } = labels.clone();
+        families.calls.get_or_create(&CallLabels { adapter, instance, status }).inc();
+        families.durations.get_or_create(labels).observe(started.elapsed().as_secs_f64());
     }
 }
 
@@ -134,8 +156,8 @@ where
         }
         if let Some(calls) = this.call.calls.take() {
             let status = match &answer {
-                Ok(answer) => answer.status().as_u16().to_string(),
-                Err(error) => error.kind().code().to_owned(),
+                Ok(answer) => Outcome::Status(answer.status().as_u16()),
+                Err(error) => Outcome::None(error.kind().code()),
             };
             calls.over(status, this.call.started);
         }
@@ -146,7 +168,7 @@ where
 impl Drop for Call {
     fn drop(&mut self) {
         if let Some(calls) = self.calls.take() {
-            calls.over("abandoned".to_owned(), self.started);
+            calls.over(Outcome::None("abandoned"), self.started);
         }
     }
 }

@@ -101,14 +101,11 @@ where
 
     fn call(&self, mut request: Request<Incoming>) -> Self::Future {
         let answering = Some(self.shared.answer());
-        let (keys, service) = self.service.current();
         let id = request_id(request.headers_mut());
         let is_old = request.version() < Version::HTTP_11;
-        let answer = self.answer(&request).or_else(|| match request.uri().path() {
-            // Whoever asks how the gateway is, is no caller.
-            "/healthz" | "/readyz" => None,
-            _ => self.admit(&keys, &mut request, &id),
-        });
+        let (answer, service) = self
+            .service
+            .ask(|keys| self.answer(&request).or_else(|| self.admit(keys, &mut request, &id)));
         if let Some(mut answer) = answer {
             answer.headers_mut().insert(REQUEST_ID, id);
             if !request.body().is_end_stream() {

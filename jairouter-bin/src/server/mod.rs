@@ -130,16 +130,17 @@ pub trait Serve: Clone + Send + 'static {
     /// What answers.
     type Service;
 
-    /// Those of now.
-    fn current(&self) -> (Arc<Keys>, Self::Service);
+    /// What the keys of now say, and what answers now.
+    fn ask<T>(&self, keys: impl FnOnce(&Keys) -> T) -> (T, Self::Service);
 }
 
 impl Serve for Reloadable<Stack> {
     type Service = App;
 
-    fn current(&self) -> (Arc<Keys>, App) {
+    fn ask<T>(&self, keys: impl FnOnce(&Keys) -> T) -> (T, App) {
+        // The core's own: a count of the keys themselves would be one for all cores.
         let stack = self.current();
-        (Arc::clone(&stack.keys), stack.app.clone())
+        (keys(&stack.keys), stack.app.clone())
     }
 }
 
