@@ -4,7 +4,7 @@ use std::future::{Ready, ready};
 use std::task::{Context, Poll};
 
 use futures::future::Either;
-use jairouter_core::rate_limit::{Grant, Limit, Limiter, Refusal, TokenBucket};
+use jairouter_core::rate_limit::{Grant, Limit, Limiter, Quota, Refusal, TokenBucket};
 use jairouter_core::{Error, InferenceRequest};
 use tokio::time::Instant;
 use tower::Service;
@@ -85,6 +85,10 @@ impl Limiter for OwnLimit {
 
     fn give_back(&self, request: &InferenceRequest, now: Instant) {
         self.0.give_back(request, now);
+    }
+
+    fn left(&self, now: Instant) -> Option<Quota> {
+        self.0.left(now)
     }
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::algorithm::{Algorithm, Word};
-use super::limiter::{Grant, Hold, Limiter, Refusal};
+use super::limiter::{Grant, Hold, Limiter, Quota, Refusal, Unit};
 use super::table::Table;
 use crate::request::InferenceRequest;
 
@@ -108,6 +108,11 @@ impl Limiter for Concurrency {
             Ok(_) => Ok(Grant::holding(Ticket(Arc::clone(&self.running)))),
             Err(soon) => Err(Refusal::new(self.what.clone(), soon)),
         }
+    }
+
+    fn left(&self, _: Instant) -> Option<Quota> {
+        let remaining = self.limit.remaining(self.running.get(), Duration::ZERO);
+        Some(Quota::new(Unit::Requests, self.limit.limit, remaining, Duration::ZERO))
     }
 }
 

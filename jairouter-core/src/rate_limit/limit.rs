@@ -65,6 +65,10 @@ impl<A: Algorithm> Limiter for Limit<A> {
         let at = self.at(now);
         self.word.update(|word| self.algorithm.give_back(word, 1, at));
     }
+
+    fn left(&self, now: Instant) -> Option<Quota> {
+        Some(self.quota(now))
+    }
 }
 
 impl<A: fmt::Debug> fmt::Debug for Limit<A> {

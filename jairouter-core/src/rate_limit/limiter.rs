@@ -33,6 +33,13 @@ pub trait Limiter: Send + Sync {
     fn give_back(&self, request: &InferenceRequest, now: Instant) {
         let _ = (request, now);
     }
+
+    /// How much is left for all callers together, for those who operate it; nothing where each caller,
+    /// or each model, has a limit of its own.
+    fn left(&self, now: Instant) -> Option<Quota> {
+        let _ = now;
+        None
+    }
 }
 
 /// Why a request may not go on now.
@@ -225,6 +232,9 @@ impl<L: Limiter + ?Sized> Limiter for Arc<L> {
     }
     fn give_back(&self, request: &InferenceRequest, now: Instant) {
         (**self).give_back(request, now);
+    }
+    fn left(&self, now: Instant) -> Option<Quota> {
+        (**self).left(now)
     }
 }
 

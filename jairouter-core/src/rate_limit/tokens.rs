@@ -169,6 +169,11 @@ impl Limiter for TokensPerMinute {
             false => Ok(grant),
         }
     }
+
+    fn left(&self, now: Instant) -> Option<Quota> {
+        let at = self.state.at(now);
+        (!self.per_client).then(|| self.state.quota(self.state.all.get(), at))
+    }
 }
 
 /// A reservation, until it is settled.

@@ -156,3 +156,17 @@ async fn a_refusal_further_down_spends_nothing_either_unless_somebody_saw_the_re
     RateLimitLayer::new(wide.clone()).layer(seen).oneshot(request()).await.unwrap_err();
     assert_eq!(left(), 8);
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_is_left_for_all_is_told_to_operators_and_what_each_has_is_not() {
+    let now = Instant::now();
+    let left = |limit: &dyn Limiter| limit.left(now).map(|quota| (quota.limit, quota.remaining));
+    let (rate, running) = (Limit::new(TokenBucket::new(1.0, 5)), Concurrency::new(2));
+    let tokens = TokensPerMinute::new(600);
+    let _held = running.acquire(&from(1), now).unwrap();
+    let _spent = rate.acquire(&from(1), now).unwrap();
+    assert_eq!((left(&rate), left(&running)), (Some((5, 4)), Some((2, 1))));
+    assert_eq!(left(&Arc::new(tokens)), Some((600, 600)));
+    assert_eq!(left(&TokensPerMinute::per_client(600)), None);
+    assert_eq!(left(&ClientConcurrency::new(2)), None);
+}
