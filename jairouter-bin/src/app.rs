@@ -159,6 +159,12 @@ fn serve(
     if let Some(operators) = &operators {
         let address = server::reachable(operators.address());
         say(&format!("Operators: http://{address}/metrics\n"))?;
+        match config.management.hears() {
+            true => say(&format!("  status page: http://{address}/\n"))?,
+            false => tracing::warn!(
+                "the operators' API is closed: set management.server.token, or a loopback address"
+            ),
+        }
     }
     for section in &config.inactive {
         tracing::warn!(
@@ -174,8 +180,7 @@ fn serve(
     let cores: Vec<_> = (0..workers).map(|_| live.core()).collect();
     let mut cores = cores.into_iter();
     let next = move || cores.next().expect("there is one for each listener");
-    let asked =
-        operators.map(|operators| operators.run(Arc::clone(live.metrics()), Arc::clone(&status)));
+    let asked = operators.map(|operators| operators.run(&live));
     let background = async move {
         Box::pin(join(live.run(), OptionFuture::from(asked))).await;
     };
@@ -199,7 +204,7 @@ fn operators(management: &Management) -> Result<Option<server::Operators>, Strin
 fn listen(config: &Config, workers: usize) -> Result<server::Listeners, String> {
     let (address, port) = (config.server.address, config.server.port);
     // The usual port is also that of engines found here, and nobody asked for it by name.
-    let ports = port..=if config.from_file { port } else { port.saturating_add(SPARE_PORTS) };
+    let ports = port..=if config.text.is_some() { port } else { port.saturating_add(SPARE_PORTS) };
     let mut last = None;
     for port in ports {
         match server::Listeners::bind(SocketAddr::new(address, port), workers) {

@@ -12,7 +12,7 @@ use jairouter_core::waiting_room;
 
 use crate::authorize::OwnLimit;
 use crate::config::{self, Config, LimitAlgorithm, ModelName, Queue, RateLimit, Scope, Service};
-use crate::kept::{Keeper, LimitSpec};
+use crate::kept::{Keeper, LimitSpec, Limited};
 
 /// Several limits, each of which acts.
 pub(crate) type Limits = Vec<Arc<dyn Limiter>>;
@@ -77,7 +77,7 @@ pub(crate) fn of_service(service: &Service, clients: usize, keeper: &mut Keeper<
     }
     if let Some(most) = service.concurrency.per_client {
         let what = format!("your concurrency limit at {of}");
-        let spec = LimitSpec::PerClient(Box::new(LimitSpec::Concurrency(most)));
+        let spec = LimitSpec::per_client(Limited::Concurrency(most));
         place.add(what, spec, |what| ClientConcurrency::new(most).clients(clients).named(what));
     }
     place.limits
@@ -95,17 +95,17 @@ pub(crate) fn of_models<'n>(
     let at = service.service_type.to_string();
     let mut limits: Limits = Vec::new();
     for limit in service.rate_limits.iter().filter(|limit| limit.scope == Scope::Model) {
-        let spec = LimitSpec::Requests(limit.clone());
+        let spec = LimitSpec::shared(Limited::Requests(limit.clone()));
         let requests = |what| Limit::new(algorithm(limit)).named(what);
         limits.push(of_each(&models, "rate limit", &at, &spec, keeper, requests));
         if let Some(most) = limit.tokens_per_minute {
-            let spec = LimitSpec::Tokens(most);
+            let spec = LimitSpec::shared(Limited::Tokens(most));
             let tokens = |what| TokensPerMinute::new(most).named(what);
             limits.push(of_each(&models, "token limit", &at, &spec, keeper, tokens));
         }
     }
     if let Some(most) = service.concurrency.per_model {
-        let spec = LimitSpec::Concurrency(most);
+        let spec = LimitSpec::shared(Limited::Concurrency(most));
         let running = |what| Concurrency::new(most).named(what);
         limits.push(of_each(&models, "concurrency limit", &at, &spec, keeper, running));
     }
@@ -157,14 +157,16 @@ impl Place<'_, '_> {
 
     /// One for all, and if wanted one for each client with the same numbers.
     fn of_one(&mut self, limit: &RateLimit, of: &str) {
-        let spec = LimitSpec::Requests(limit.clone());
+        let spec = LimitSpec::shared(Limited::Requests(limit.clone()));
         self.add(format!("the rate limit of {of}"), spec, |what| {
             Limit::new(algorithm(limit)).named(what)
         });
         if let Some(tokens) = limit.tokens_per_minute {
-            self.add(format!("the token limit of {of}"), LimitSpec::Tokens(tokens), |what| {
-                TokensPerMinute::new(tokens).named(what)
-            });
+            self.add(
+                format!("the token limit of {of}"),
+                LimitSpec::shared(Limited::Tokens(tokens)),
+                |what| TokensPerMinute::new(tokens).named(what),
+            );
         }
         if limit.per_client {
             self.of_clients(limit, of);
@@ -173,12 +175,12 @@ impl Place<'_, '_> {
 
     fn of_clients(&mut self, limit: &RateLimit, of: &str) {
         let clients = self.clients;
-        let spec = LimitSpec::PerClient(Box::new(LimitSpec::Requests(limit.clone())));
+        let spec = LimitSpec::per_client(Limited::Requests(limit.clone()));
         self.add(format!("your rate limit at {of}"), spec, |what| {
             PerClient::new(algorithm(limit)).clients(clients).named(what)
         });
         if let Some(tokens) = limit.tokens_per_minute {
-            let spec = LimitSpec::PerClient(Box::new(LimitSpec::Tokens(tokens)));
+            let spec = LimitSpec::per_client(Limited::Tokens(tokens));
             self.add(format!("your token limit at {of}"), spec, |what| {
                 TokensPerMinute::per_client(tokens).clients(clients).named(what)
             });
@@ -203,18 +205,24 @@ pub(crate) fn of_key(key: &config::Key, keeper: &mut Keeper<'_>) -> Limits {
     if let Some(most) = key.requests_per_minute {
         let rate = most as f64 / 60.0;
         let limit = RateLimit { rate, capacity: most, ..RateLimit::default() };
-        place.add("the rate limit of your API key".into(), LimitSpec::Requests(limit), |what| {
-            OwnLimit(Limit::new(TokenBucket::new(rate, most)).named(what))
-        });
+        place.add(
+            "the rate limit of your API key".into(),
+            LimitSpec::shared(Limited::Requests(limit)),
+            |what| OwnLimit(Limit::new(TokenBucket::new(rate, most)).named(what)),
+        );
     }
     if let Some(most) = key.tokens_per_minute {
-        place.add("the token limit of your API key".into(), LimitSpec::Tokens(most), |what| {
-            TokensPerMinute::new(most).named(what)
-        });
+        place.add(
+            "the token limit of your API key".into(),
+            LimitSpec::shared(Limited::Tokens(most)),
+            |what| TokensPerMinute::new(most).named(what),
+        );
     }
     if let Some(most) = key.concurrency {
         let what = "the concurrency limit of your API key".into();
-        place.add(what, LimitSpec::Concurrency(most), |what| Concurrency::new(most).named(what));
+        place.add(what, LimitSpec::shared(Limited::Concurrency(most)), |what| {
+            Concurrency::new(most).named(what)
+        });
     }
     place.limits
 }

@@ -8,12 +8,14 @@ use futures::future::{AbortHandle, Abortable, BoxFuture};
 use jairouter_core::balance::InstanceState;
 use jairouter_core::circuit_breaker::Breaker;
 use jairouter_core::fallback::Cache;
+use jairouter_core::health::Health;
 use jairouter_core::rate_limit::Limiter;
 use jairouter_core::{Backend, ServiceType};
 use tokio::sync::{Notify, mpsc};
 use tokio::time::Instant;
 
-use crate::config::{self, CircuitBreaker, Discovery, HealthCheck, RateLimit, Tls};
+use crate::admin::ServedLimit;
+use crate::config::{self, CircuitBreaker, Discovery, HealthCheck, LimitAlgorithm, RateLimit, Tls};
 use crate::discover::{Listed, Lister};
 use crate::govern;
 use crate::metrics::{self, Metrics};
@@ -50,12 +52,19 @@ const MOST_UNUSED: usize = 10_000;
 
 /// What a limit is made of. One that is made of the same goes on.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) enum LimitSpec {
+pub(crate) struct LimitSpec {
+    pub(crate) of: Limited,
+    /// Whether each client has its own: it has a table of them.
+    pub(crate) per_client: bool,
+}
+
+/// What is limited.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Limited {
     Requests(RateLimit),
+    /// A minute.
     Tokens(u64),
     Concurrency(u32),
-    /// Of each client: it has a table of them.
-    PerClient(Box<Self>),
 }
 
 /// An instance that is looked after: its handles, and what goes on beside its requests until nobody
@@ -99,6 +108,29 @@ pub(crate) struct Keeper<'a> {
     pub(crate) instances: Vec<metrics::Instance>,
 }
 
+// === impl Kept ===
+
+impl Kept {
+    /// The limits that act.
+    pub(crate) fn limits(&self) -> Vec<ServedLimit> {
+        let acting = self.limits.iter().flat_map(|((place, name), limits)| {
+            let acting = limits.iter().filter(|kept| kept.unused.is_none());
+            acting.map(|kept| ServedLimit {
+                place: place.clone(),
+                name: name.clone(),
+                spec: kept.spec.clone(),
+                limit: Arc::clone(&kept.limit),
+            })
+        });
+        acting.collect()
+    }
+
+    /// The instances that are served, by their ids.
+    pub(crate) const fn instances(&self) -> &HashMap<String, Arc<Attended>> {
+        &self.instances
+    }
+}
+
 // === impl Keeper ===
 
 impl<'a> Keeper<'a> {
@@ -121,7 +153,7 @@ impl<'a> Keeper<'a> {
         let gone = gone.filter_map(|(name, limits)| {
             let unused = |kept: &KeptLimit| {
                 // Tables of clients are large, and each limit's share of the memory is for those in use.
-                if matches!(kept.spec, LimitSpec::PerClient(_)) {
+                if kept.spec.per_client {
                     return None;
                 }
                 let since = kept.unused.unwrap_or(now);
@@ -227,6 +259,9 @@ impl<'a> Keeper<'a> {
         if let Some(watch) = watch {
             state = state.with_health(watch.health());
             tasks.push(self.task(Box::pin(watch.run())));
+        } else {
+            // Nobody probes it, and an operator may take it out all the same.
+            state = state.with_health(Arc::new(Health::new()));
         }
         if instance.is_asked() {
             let lister = Lister::new(instance, transport.sibling())?;
@@ -247,6 +282,29 @@ impl<'a> Keeper<'a> {
 impl Drop for Attended {
     fn drop(&mut self) {
         self.tasks.iter().for_each(AbortHandle::abort);
+    }
+}
+
+// === impl LimitSpec ===
+
+impl LimitSpec {
+    /// One for all.
+    pub(crate) const fn shared(of: Limited) -> Self {
+        Self { of, per_client: false }
+    }
+
+    /// One for each client.
+    pub(crate) const fn per_client(of: Limited) -> Self {
+        Self { of, per_client: true }
+    }
+
+    /// How it counts, as the configuration and the metrics call it.
+    pub(crate) const fn algorithm(&self) -> &'static str {
+        match &self.of {
+            Limited::Requests(limit) => limit.algorithm.as_str(),
+            Limited::Tokens(_) => LimitAlgorithm::TokenBucket.as_str(),
+            Limited::Concurrency(_) => "concurrency",
+        }
     }
 }
 

@@ -213,7 +213,7 @@ pub(crate) fn digest(key: &str) -> [u8; 32] {
     digest_of(key.as_bytes())
 }
 
-fn digest_of(token: &[u8]) -> [u8; 32] {
+pub(crate) fn digest_of(token: &[u8]) -> [u8; 32] {
     Sha256::digest(token).into()
 }
 

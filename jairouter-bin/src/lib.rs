@@ -1,5 +1,6 @@
 //! What the program `jairouter` is made of: YAML, sockets and logs around the library's stack.
 
+mod admin;
 pub mod app;
 pub mod authorize;
 pub mod cli;

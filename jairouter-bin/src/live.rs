@@ -12,8 +12,9 @@ use futures::{FutureExt, StreamExt};
 use jairouter_core::observe::Exchange;
 use jairouter_core::reload::Reloadable;
 use tokio::sync::mpsc;
-use tokio::time::sleep;
+use tokio::time::{MissedTickBehavior, interval, sleep};
 
+use crate::admin::{self, Admin, Order, Served};
 use crate::config::Config;
 use crate::discover::{Known, Listed};
 use crate::kept::{Keeper, Kept, Task};
@@ -36,7 +37,7 @@ const MOST_LISTED: usize = 64;
 
 /// A configuration that is served, on every core alike.
 pub struct Live {
-    config: Config,
+    config: Arc<Config>,
     known: Known,
     kept: Kept,
     /// What every core's own is made of. It has no connections itself.
@@ -49,6 +50,8 @@ pub struct Live {
     tasks: FuturesUnordered<Task>,
     source: Option<Source>,
     metrics: Arc<Metrics>,
+    admin: Arc<Admin>,
+    orders: mpsc::Receiver<Order>,
     keys: Arc<Keys>,
 }
 
@@ -94,18 +97,22 @@ impl Live {
         show(&metrics, &router, served);
         let instances = router.instances().cloned().collect();
         let status = Arc::new(Status::new(server::Settings::of(&config.server), instances));
+        let (order, orders) = mpsc::channel(1);
+        let path = source.as_ref().map(|source| source.path().to_owned());
+        let admin = Arc::new(Admin::new(path, order));
         // As long as the process: what counts is one for all of it.
         let tell: &'static _ = Box::leak(Box::new({
-            let metrics = Arc::clone(&metrics);
+            let (metrics, admin) = (Arc::clone(&metrics), Arc::clone(&admin));
             move |exchange: &Exchange| {
                 log::access(exchange);
                 metrics.tell(exchange);
+                admin.tell(exchange);
             }
         }));
         let front = Front::new(&config, tell);
         let (cores, tasks) = (Vec::new(), tasks.into_iter().collect());
-        Ok(Self {
-            config,
+        let live = Self {
+            config: Arc::new(config),
             known,
             kept,
             router,
@@ -117,8 +124,30 @@ impl Live {
             tasks,
             source,
             metrics,
+            admin,
+            orders,
             keys: Arc::new(keys),
-        })
+        };
+        live.show();
+        live.admin.taken(&live.config, "start".to_owned());
+        Ok(live)
+    }
+
+    /// Has operators see what is served.
+    fn show(&self) {
+        let rooms = self.router.rooms();
+        self.admin.serve(Served {
+            config: Arc::clone(&self.config),
+            known: self.known.clone(),
+            instances: self.kept.instances().clone(),
+            limits: self.kept.limits(),
+            rooms: rooms.map(|(of, model, room)| (of, model.into(), Arc::clone(room))).collect(),
+        });
+    }
+
+    /// What operators see, and order.
+    pub(crate) fn admin(&self) -> &Arc<Admin> {
+        &self.admin
     }
 
     /// What it says of itself.
@@ -150,6 +179,8 @@ impl Live {
     pub async fn run(mut self) {
         let mut another = next(self.source.take());
         let mut due = None;
+        let mut looks = interval(admin::LOOK);
+        looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             tokio::select! {
                 Some(listed) = self.lists.recv() => {
@@ -162,6 +193,12 @@ impl Live {
                     self.relist();
                 }
                 Some(_) = self.tasks.next() => {}
+                Some(Order { config, cause, done }) = self.orders.recv() => {
+                    let taken = self.order(config, &cause);
+                    // Whoever ordered it may have left.
+                    let _ = done.send(taken);
+                }
+                _ = looks.tick() => self.admin.look(),
                 (source, cause, config) = &mut another => {
                     self.reload(source.path(), cause, config);
                     another = next(Some(source));
@@ -172,12 +209,18 @@ impl Live {
 
     /// Serves the configuration that is there now, unless it is wrong: then nothing changes.
     fn reload(&mut self, path: &Path, cause: Cause, config: Result<Config, Refused>) {
-        let loaded = config.map(|config| self.take(config));
+        // A certificate may be another one, or nothing.
+        let text = |config: &Config| config.text.as_ref().map(|text| Arc::clone(&text.0));
+        let is_same = config.as_ref().is_ok_and(|new| text(new) == text(&self.config));
+        let loaded = config.map(|config| self.take(config, cause.to_string()));
         self.metrics.reloaded(matches!(loaded, Ok(Ok(_))));
         let path = path.display();
         match loaded {
             Ok(Ok(restart)) => {
-                tracing::info!(%path, ?cause, "another configuration is served");
+                match is_same {
+                    false => tracing::info!(%path, ?cause, "another configuration is served"),
+                    true => tracing::info!(%path, ?cause, "the configuration is served again"),
+                }
                 for key in restart {
                     tracing::warn!(%path, key, "this acts only when the program starts again");
                 }
@@ -196,8 +239,21 @@ impl Live {
         }
     }
 
+    /// Serves this configuration on an operator's word.
+    fn order(&mut self, config: Config, cause: &str) -> Result<Vec<&'static str>, String> {
+        let taken = self.take(config, cause.to_owned());
+        self.metrics.reloaded(taken.is_ok());
+        match &taken {
+            Ok(_) => {
+                tracing::info!(cause, "another configuration is served, on an operator's word");
+            }
+            Err(error) => tracing::error!(cause, error, "the configuration is not taken"),
+        }
+        taken
+    }
+
     /// Serves this configuration. What of it cannot act yet.
-    fn take(&mut self, config: Config) -> Result<Vec<&'static str>, String> {
+    fn take(&mut self, config: Config, cause: String) -> Result<Vec<&'static str>, String> {
         let restart = reload::needs_restart(&self.config, &config);
         let front = self.front.after(&self.config, &config);
         // What somebody at another place has said counts no more.
@@ -210,8 +266,9 @@ impl Live {
         let mut known = self.known.clone();
         known.retain(|id, _| new.get(id).is_some_and(|place| old.get(id) == Some(place)));
         let built = self.build(&config, &known)?;
-        (self.config, self.known, self.front) = (config, known, front);
+        (self.config, self.known, self.front) = (Arc::new(config), known, front);
         self.serve(built);
+        self.admin.taken(&self.config, cause);
         for section in &self.config.inactive {
             tracing::warn!(
                 path = section.path,
@@ -285,6 +342,7 @@ impl Live {
         self.status.serve(settings, router.instances().cloned().collect());
         self.tasks.extend(tasks);
         (self.kept, self.router) = (kept, router);
+        self.show();
     }
 }
 

@@ -29,6 +29,11 @@ impl Reasons {
         }
     }
 
+    /// Why it could not be reached the last time, if it has not answered since.
+    pub(crate) fn last(&self) -> Option<String> {
+        self.last.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     /// It was asked in vain.
     pub(crate) fn failed(&self, error: &Error) {
         if error.kind() != Kind::Unreachable {

@@ -1,5 +1,6 @@
 //! Another configuration for a program that serves: when to read it, and whether it can be taken.
 
+use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -32,6 +33,15 @@ pub struct Source {
 pub(crate) enum Cause {
     Signal,
     File,
+}
+
+impl fmt::Display for Cause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Signal => "SIGHUP",
+            Self::File => "file changed",
+        })
+    }
 }
 
 /// Why a configuration cannot be had.
@@ -143,7 +153,9 @@ fn read(path: &Path) -> (Result<Config, Refused>, Vec<ReadFile>) {
 
 /// What of another configuration acts only when the program starts again.
 pub(crate) fn needs_restart(before: &Config, after: &Config) -> Vec<&'static str> {
-    let operators = ("management.server", before.management != after.management);
+    // The token acts at once.
+    let listener = |of: &Config| (of.management.enabled, of.management.address, of.management.port);
+    let operators = ("management.server", listener(before) != listener(after));
     let (before, after) = (&before.server, &after.server);
     let differs = [
         ("server.address", before.address != after.address),

@@ -1,7 +1,7 @@
 //! Real sockets for the tests: an upstream that misbehaves to the byte, a caller that does, and the
 //! real program between them.
 
-mod answer;
+pub mod answer;
 pub mod client;
 pub mod gateway;
 pub mod stack;

@@ -51,6 +51,21 @@ pub enum LimitAlgorithm {
     WarmUp,
 }
 
+impl LimitAlgorithm {
+    pub(super) const ALL: [Self; 4] =
+        [Self::TokenBucket, Self::LeakyBucket, Self::SlidingWindow, Self::WarmUp];
+
+    /// Its name in the file.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::TokenBucket => "token-bucket",
+            Self::LeakyBucket => "leaky-bucket",
+            Self::SlidingWindow => "sliding-window",
+            Self::WarmUp => "warm-up",
+        }
+    }
+}
+
 /// What has a limit of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[allow(missing_docs)]

@@ -17,6 +17,7 @@
 //! ```
 
 mod adapters;
+mod edit;
 mod env;
 mod files;
 mod governed;
@@ -32,6 +33,7 @@ mod sections;
 mod security;
 mod server;
 mod tls;
+mod tree;
 mod types;
 mod value;
 
@@ -40,19 +42,21 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
 
+pub(crate) use edit::rewrite;
 pub(crate) use files::ReadFile;
 pub use governed::{
     Cache, Canned, CircuitBreaker, Concurrency, Discovery, Fallback, HealthCheck, LimitAlgorithm,
     Queue, RateLimit, Said, Scope,
 };
 pub(crate) use instance::is_model_name;
-pub(crate) use sections::answer;
+pub(crate) use sections::{answer, service_type};
 pub(crate) use security::written;
 pub use security::{Key, Security};
 pub use tls::{Identity, Tls};
+pub(crate) use tree::{masked, merge, spelled, tree};
 pub use types::{
     Balance, BalanceKind, Config, Inactive, Instance, Log, LogFormat, Management, ModelName,
-    Models, Retry, Server, Service, Tell,
+    Models, Retry, Server, Service, Tell, Text,
 };
 
 use reader::Reader;
@@ -119,7 +123,7 @@ pub(crate) fn load_noting(
     }
     let root = node::parse(text).map_err(|error| vec![error])?;
     let reader = Reader::new(env);
-    let mut config = Config { from_file: true, ..Config::default() };
+    let mut config = Config { text: Some(Text(text.into())), ..Config::default() };
     if let Some(mut map) = reader.root(&root).map() {
         if let Some(field) = map.take("server") {
             server::server(&field, &mut config.server);

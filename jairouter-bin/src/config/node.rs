@@ -1,5 +1,7 @@
 //! The YAML as a tree, with a place for every node and bounds on all it holds.
 
+use std::ops::Range;
+
 use saphyr_parser::{Event, Parser, ScalarStyle, Span, Tag};
 
 use super::Diagnostic;
@@ -22,6 +24,8 @@ const LEAST: &str = "model: { services: { chat: { instances: [ { name: \"qwen3:1
 pub(super) struct Node {
     pub(super) line: usize,
     pub(super) column: usize,
+    /// From where to where it is written, in characters; what follows may be white space.
+    pub(super) written: Range<usize>,
     pub(super) value: Value,
 }
 
@@ -39,7 +43,14 @@ pub(super) enum Value {
 
 impl Node {
     fn new(span: Span, value: Value) -> Self {
-        Self { line: span.start.line(), column: span.start.col() + 1, value }
+        let written = span.start.index()..span.end.index();
+        Self { line: span.start.line(), column: span.start.col() + 1, written, value }
+    }
+
+    /// The same, to where its last part ends.
+    fn until(mut self, end: usize) -> Self {
+        self.written.end = self.written.end.max(end);
+        self
     }
 
     /// Whether it says nothing: `key:` without a value.
@@ -104,11 +115,15 @@ impl Builder {
                 self.open(Open::Mapping(span, Vec::new(), None))
             }
             Event::SequenceEnd | Event::MappingEnd => match self.open.pop() {
-                Some(Open::Sequence(span, nodes)) => {
-                    self.add(Node::new(span, Value::Sequence(nodes)))
+                Some(Open::Sequence(begin, nodes)) => {
+                    let last = nodes.last().map_or(0, |node| node.written.end);
+                    let end = closed(span).unwrap_or(last);
+                    self.add(Node::new(begin, Value::Sequence(nodes)).until(end))
                 }
-                Some(Open::Mapping(span, entries, _)) => {
-                    self.add(Node::new(span, Value::Mapping(entries)))
+                Some(Open::Mapping(begin, entries, _)) => {
+                    let last = entries.last().map_or(0, |(_, node)| node.written.end);
+                    let end = closed(span).unwrap_or(last);
+                    self.add(Node::new(begin, Value::Mapping(entries)).until(end))
                 }
                 None => Ok(()),
             },
@@ -147,6 +162,11 @@ impl Builder {
         }
         Ok(())
     }
+}
+
+/// Where a collection ends that has a bracket for it. Others end with their last part.
+fn closed(end: Span) -> Option<usize> {
+    (end.end.index() > end.start.index()).then(|| end.end.index())
 }
 
 /// What a value means is up to its key, so YAML's own types may be named, and change nothing.

@@ -25,12 +25,7 @@ pub(super) fn rate_limit(field: &Field<'_>) -> Option<RateLimit> {
     let mut map = field.map()?;
     let enabled = enabled(&mut map, false);
     let mut limit = RateLimit::default();
-    let algorithms = [
-        ("token-bucket", LimitAlgorithm::TokenBucket),
-        ("leaky-bucket", LimitAlgorithm::LeakyBucket),
-        ("sliding-window", LimitAlgorithm::SlidingWindow),
-        ("warm-up", LimitAlgorithm::WarmUp),
-    ];
+    let algorithms = LimitAlgorithm::ALL.map(|algorithm| (algorithm.as_str(), algorithm));
     choose(&mut map, "algorithm", "algorithm", &algorithms, &mut limit.algorithm);
     let scopes = [
         ("service", Scope::Service),
@@ -250,7 +245,7 @@ pub(super) fn discovery(field: &Field<'_>, discovery: &mut Discovery) {
 }
 
 /// A service type, by any of its names.
-pub(super) fn service_type(text: &str) -> Result<ServiceType, String> {
+pub(crate) fn service_type(text: &str) -> Result<ServiceType, String> {
     let names = ServiceType::ALL.map(ServiceType::as_str);
     text.parse().map_err(|_| unknown("service", text, &names))
 }

@@ -9,6 +9,11 @@ use super::reader::Field;
 use super::tls;
 use super::types::{Log, LogFormat, Management, Server};
 use super::value::{self, whole};
+use crate::keys;
+
+/// How long an operator's token is, in bytes: no one guesses one.
+const LEAST_TOKEN: usize = 16;
+const LONGEST_TOKEN: usize = 1024;
 
 pub(super) fn server(field: &Field<'_>, server: &mut Server) {
     let Some(mut map) = field.map() else { return };
@@ -47,6 +52,19 @@ pub(super) fn management(field: &Field<'_>, management: &mut Management) {
     {
         management.enabled = true;
         listener(&mut map, &mut management.address, &mut management.port);
+        map.refuse_blank(
+            "token",
+            "this says nothing; leave it out, and only this machine is heard",
+        );
+        if let Some(field) = map.take("token") {
+            // No message repeats it.
+            management.token = field.parse(|text| match text.len() {
+                LEAST_TOKEN..=LONGEST_TOKEN => Ok(keys::digest(text)),
+                _ => {
+                    Err("a token is 16 to 1024 bytes; `openssl rand -hex 24` makes one".to_owned())
+                }
+            });
+        }
         map.finish();
     }
     for foreign in ["endpoints", "endpoint", "metrics", "health", "tracing"] {

@@ -31,8 +31,18 @@ pub struct Config {
     pub services: Vec<Service>,
     /// What was checked and does not act in this version.
     pub inactive: Vec<Inactive>,
-    /// Whether somebody wrote it, so that what it names must not be replaced by something near.
-    pub from_file: bool,
+    /// What somebody wrote, if it is not made up: then what it names must not be replaced by something near.
+    pub text: Option<Text>,
+}
+
+/// The text of a configuration. There may be secrets in it.
+#[derive(Clone)]
+pub struct Text(pub(crate) Arc<str>);
+
+impl fmt::Debug for Text {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Text").finish_non_exhaustive()
+    }
 }
 
 /// How callers are served.
@@ -125,11 +135,21 @@ pub struct Management {
     pub address: IpAddr,
     /// `management.server.port`. Default 8081.
     pub port: u16,
+    /// SHA-256 of `management.server.token`, which whoever changes something has to show. Default none; then
+    /// nothing can be changed but from this machine.
+    pub token: Option<[u8; 32]>,
+}
+
+impl Management {
+    /// Whether anybody can be heard there.
+    pub(crate) fn hears(&self) -> bool {
+        self.token.is_some() || self.address.is_loopback()
+    }
 }
 
 impl Default for Management {
     fn default() -> Self {
-        Self { enabled: false, address: Ipv4Addr::LOCALHOST.into(), port: 8081 }
+        Self { enabled: false, address: Ipv4Addr::LOCALHOST.into(), port: 8081, token: None }
     }
 }
 

@@ -1,5 +1,5 @@
-//! The listener of operators: what is counted, and how the program is. It is served by the main thread,
-//! so that nothing that is asked there takes time from a caller's request.
+//! The listener of operators: what is counted, how the program is, and the API that changes it. It is served
+//! by the main thread, so that nothing that is asked there takes time from a caller's request.
 
 use std::convert::Infallible;
 use std::io;
@@ -7,6 +7,8 @@ use std::net::{SocketAddr, TcpListener as StdListener};
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::Router;
+use axum::body::Body;
 use bytes::Bytes;
 use http::header::{ACCEPT, ALLOW, CONTENT_TYPE};
 use http::{HeaderValue, Method, Request, Response, StatusCode};
@@ -19,15 +21,22 @@ use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
+use tower::ServiceExt;
 
 use super::Status;
+use super::worker::prepare;
+use crate::admin::api::{self, Guard};
+use crate::live::Live;
 use crate::metrics::{Metrics, classic};
 
 /// The most connections at a time. One more waits.
 const MOST_CONNECTIONS: usize = 64;
 
-/// How long a connection may last: nobody has much to ask.
-const LONGEST: Duration = Duration::from_secs(60);
+/// How long a connection may last: a watcher comes again.
+const LONGEST: Duration = Duration::from_secs(3600);
+
+/// How long who asks may leave what was written unread.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
 
 const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
 const BREATH: Duration = Duration::from_millis(200);
@@ -64,7 +73,17 @@ impl Operators {
     }
 
     /// Answers for as long as it is polled.
-    pub(crate) async fn run(self, metrics: Arc<Metrics>, status: Arc<Status>) {
+    pub(crate) fn run(self, live: &Live) -> impl Future<Output = ()> + use<> {
+        let admin = Arc::clone(live.admin());
+        let guard = Guard::new(self.address.ip(), {
+            let admin = Arc::clone(&admin);
+            move || admin.token()
+        });
+        let api = api::router(admin, guard);
+        self.serve(Arc::clone(live.metrics()), Arc::clone(live.status()), api)
+    }
+
+    async fn serve(self, metrics: Arc<Metrics>, status: Arc<Status>, api: Router) {
         let listener = match TcpListener::from_std(self.listener) {
             Ok(listener) => listener,
             Err(error) => return tracing::error!(%error, "operators cannot be listened to"),
@@ -82,11 +101,19 @@ impl Operators {
                     continue;
                 }
             };
+            prepare(&stream, WRITE_TIMEOUT);
             let (metrics, status) = (Arc::clone(&metrics), Arc::clone(&status));
+            let api = api.clone();
             connections.spawn(async move {
                 let service = service_fn(|request: Request<Incoming>| {
                     let answer = answer(&request, &metrics, &status);
-                    async move { Ok::<_, Infallible>(answer) }
+                    let api = answer.is_none().then(|| api.clone());
+                    async move {
+                        match (answer, api) {
+                            (Some(answer), _) => Ok::<_, Infallible>(answer.map(Body::new)),
+                            (None, api) => api.unwrap_or_default().oneshot(request).await,
+                        }
+                    }
                 });
                 let connection = http1::Builder::new()
                     .timer(TokioTimer::new())
@@ -100,28 +127,30 @@ impl Operators {
     }
 }
 
+/// What is answered without the API.
 fn answer(
     request: &Request<Incoming>,
     metrics: &Metrics,
     status: &Status,
-) -> Response<Full<Bytes>> {
-    let (code, content_type, body) = match request.uri().path() {
+) -> Option<Response<Full<Bytes>>> {
+    let path = request.uri().path();
+    let (code, content_type, body) = match path {
+        _ if !matches!(path, "/metrics" | "/healthz" | "/readyz") => return None,
         _ if !matches!(*request.method(), Method::GET | Method::HEAD) => {
             let mut response =
                 text(StatusCode::METHOD_NOT_ALLOWED, TEXT, "this takes GET\n".into());
             response.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
-            return response;
+            return Some(response);
         }
         "/metrics" if takes_openmetrics(request) => (StatusCode::OK, OPENMETRICS, metrics.text()),
         "/metrics" => (StatusCode::OK, CLASSIC, classic(&metrics.text())),
         "/healthz" => (StatusCode::OK, JSON, r#"{"status":"ok"}"#.to_owned()),
-        "/readyz" => match status.readiness() {
+        _ => match status.readiness() {
             Ok(()) => (StatusCode::OK, JSON, r#"{"status":"ready"}"#.to_owned()),
             Err(why) => (StatusCode::SERVICE_UNAVAILABLE, JSON, why.to_owned()),
         },
-        _ => (StatusCode::NOT_FOUND, TEXT, "there are /metrics, /healthz and /readyz\n".into()),
     };
-    text(code, content_type, body)
+    Some(text(code, content_type, body))
 }
 
 fn takes_openmetrics(request: &Request<Incoming>) -> bool {

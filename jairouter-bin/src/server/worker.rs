@@ -125,7 +125,7 @@ fn is_the_caller_s(error: &io::Error) -> bool {
 }
 
 /// Small frames leave at once, and a host that vanished is noticed.
-fn prepare(stream: &TcpStream, write_timeout: Duration) {
+pub(super) fn prepare(stream: &TcpStream, write_timeout: Duration) {
     // All of it makes a connection better, and one that cannot have it still works.
     let _ = stream.set_nodelay(true);
     let socket = SockRef::from(stream);
