@@ -1,5 +1,7 @@
 use std::fmt;
 use std::sync::Arc;
+// Nothing is decided by these: models need not look into them.
+use std::sync::atomic::AtomicU64 as Count;
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -20,8 +22,25 @@ pub struct Breaker {
     word: AtomicU64,
     window: Option<Window>,
     trips: AtomicU64,
+    half_opened: Count,
+    closed: Count,
+    refused: Count,
     settings: Settings,
     epoch: Instant,
+}
+
+/// What has happened to a breaker since it was made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Counts {
+    /// How often it has opened.
+    pub opened: u64,
+    /// How often the first probe was let through.
+    pub half_opened: u64,
+    /// How often it has closed again, by its probes or by an operator's word.
+    pub closed: u64,
+    /// How many requests it has refused. A balancer that looks before it calls has few.
+    pub refused: u64,
 }
 
 /// What a breaker does with requests.
@@ -51,6 +70,9 @@ impl Breaker {
             word: AtomicU64::new(Word::CLOSED.into()),
             window: Window::new(&settings),
             trips: AtomicU64::new(0),
+            half_opened: Count::new(0),
+            closed: Count::new(0),
+            refused: Count::new(0),
             settings,
             epoch: Instant::now(),
         }
@@ -65,9 +87,15 @@ impl Breaker {
         let at = self.millis(now);
         let (before, after) = sync::change(&self.word, |word: Word| word.admit(at, &self.settings));
         match before.refusal(at, &self.settings) {
-            Some(wait) => Err(Open { retry_after: Duration::from_millis(wait) }),
+            Some(wait) => {
+                self.refused.fetch_add(1, Ordering::Relaxed);
+                Err(Open { retry_after: Duration::from_millis(wait) })
+            }
             None => {
                 let probe = matches!(after.phase, Phase::HalfOpen { .. });
+                if before.generation != after.generation {
+                    self.half_opened.fetch_add(1, Ordering::Relaxed);
+                }
                 let ticket = Ticket { generation: after.generation, probe };
                 Ok(Permit::new(Arc::clone(self), ticket))
             }
@@ -106,7 +134,10 @@ impl Breaker {
 
     /// Closes it and forgets everything; what is under way counts no longer.
     pub fn reset(&self) {
-        sync::change(&self.word, Word::reset);
+        let (before, _) = sync::change(&self.word, Word::reset);
+        if !matches!(before.phase, Phase::Closed { .. }) {
+            self.closed.fetch_add(1, Ordering::Relaxed);
+        }
     }
 
     /// How long it has been closed since it last opened, to the second; `None` if it is not, or never
@@ -125,6 +156,17 @@ impl Breaker {
         self.trips.load(Ordering::Relaxed)
     }
 
+    /// What has happened to it.
+    pub fn counts(&self) -> Counts {
+        let get = |count: &Count| count.load(Ordering::Relaxed);
+        Counts {
+            opened: self.trips(),
+            half_opened: get(&self.half_opened),
+            closed: get(&self.closed),
+            refused: get(&self.refused),
+        }
+    }
+
     /// What it decides by.
     pub fn settings(&self) -> &Settings {
         &self.settings
@@ -135,7 +177,10 @@ impl Breaker {
         if !ticket.probe && self.is_current(ticket) {
             self.record(ticket, at, false);
         }
-        self.judge(ticket, |word| word.succeed(at, &self.settings));
+        let (before, after) = self.judge(ticket, |word| word.succeed(at, &self.settings));
+        if before.generation != after.generation {
+            self.closed.fetch_add(1, Ordering::Relaxed);
+        }
     }
 
     pub(super) fn fail(&self, ticket: Ticket, now: Instant) {

@@ -105,7 +105,7 @@ mod settings;
 mod window;
 mod word;
 
-pub use breaker::{Breaker, Open, State};
+pub use breaker::{Breaker, Counts, Open, State};
 pub use future::ResponseFuture;
 pub use layer::CircuitBreakerLayer;
 pub use permit::Permit;

@@ -137,3 +137,20 @@ async fn a_reset_forgets_everything() {
     trip(&breaker);
     assert_eq!(breaker.would_refuse(now()), Some(10 * SECOND), "and so are earlier trips");
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_happens_to_it_is_counted() {
+    let breaker = due(settings()).await;
+    let counts = |breaker: &Breaker| {
+        let counts = breaker.counts();
+        [counts.opened, counts.half_opened, counts.closed, counts.refused]
+    };
+    assert_eq!(counts(&breaker), [1, 0, 0, 0]);
+    recover(&breaker);
+    assert_eq!(counts(&breaker), [1, 1, 1, 0]);
+    trip(&breaker);
+    assert!(breaker.admit(now()).is_err());
+    breaker.reset();
+    breaker.reset();
+    assert_eq!(counts(&breaker), [2, 1, 2, 1]);
+}
