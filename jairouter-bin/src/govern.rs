@@ -55,6 +55,8 @@ pub(crate) fn counts_tokens(config: &Config) -> bool {
 /// The limits of one place, as they are collected.
 struct Place<'a, 'k> {
     keeper: &'a mut Keeper<'k>,
+    /// Of what service, or of any.
+    service: &'static str,
     /// Where: a service, or an instance.
     at: String,
     /// How many clients each limit tells apart.
@@ -65,7 +67,8 @@ struct Place<'a, 'k> {
 /// The limits of a service beside those of its models, each of which tells so many clients apart.
 pub(crate) fn of_service(service: &Service, clients: usize, keeper: &mut Keeper<'_>) -> Limits {
     let name = service.service_type;
-    let mut place = Place { keeper, at: name.to_string(), clients, limits: Vec::new() };
+    let (service_name, at) = (name.as_str(), name.to_string());
+    let mut place = Place { keeper, service: service_name, at, clients, limits: Vec::new() };
     let of = format!("the service '{name}'");
     for limit in &service.rate_limits {
         match limit.scope {
@@ -92,22 +95,22 @@ pub(crate) fn of_models<'n>(
     let mut models: Vec<&str> = names.map(|model| &*model.name).collect();
     models.sort_unstable();
     models.dedup();
-    let at = service.service_type.to_string();
+    let at = service.service_type.as_str();
     let mut limits: Limits = Vec::new();
     for limit in service.rate_limits.iter().filter(|limit| limit.scope == Scope::Model) {
         let spec = LimitSpec::shared(Limited::Requests(limit.clone()));
         let requests = |what| Limit::new(algorithm(limit)).named(what);
-        limits.push(of_each(&models, "rate limit", &at, &spec, keeper, requests));
+        limits.push(of_each(&models, "rate limit", at, &spec, keeper, requests));
         if let Some(most) = limit.tokens_per_minute {
             let spec = LimitSpec::shared(Limited::Tokens(most));
             let tokens = |what| TokensPerMinute::new(most).named(what);
-            limits.push(of_each(&models, "token limit", &at, &spec, keeper, tokens));
+            limits.push(of_each(&models, "token limit", at, &spec, keeper, tokens));
         }
     }
     if let Some(most) = service.concurrency.per_model {
         let spec = LimitSpec::shared(Limited::Concurrency(most));
         let running = |what| Concurrency::new(most).named(what);
-        limits.push(of_each(&models, "concurrency limit", &at, &spec, keeper, running));
+        limits.push(of_each(&models, "concurrency limit", at, &spec, keeper, running));
     }
     limits
 }
@@ -116,26 +119,28 @@ pub(crate) fn of_models<'n>(
 fn of_each<L: Limiter + 'static>(
     models: &[&str],
     kind: &str,
-    at: &str,
+    at: &'static str,
     spec: &LimitSpec,
     keeper: &mut Keeper<'_>,
     make: impl Fn(String) -> L,
 ) -> Arc<dyn Limiter> {
     let limits = models.iter().map(|model| {
         let what = format!("the {kind} of the model '{model}'");
-        (Box::from(*model), keeper.limit(at, what, spec.clone(), &make))
+        (Box::from(*model), keeper.limit((at, at), what, spec.clone(), &make))
     });
     Arc::new(PerModel::new(limits.collect::<Vec<_>>()))
 }
 
 /// The limits of an instance. Whatever their scope, they are of this one alone.
 pub(crate) fn of_instance(
+    service: &'static str,
     instance: &config::Instance,
     clients: usize,
     keeper: &mut Keeper<'_>,
 ) -> Limits {
     let of = format!("the instance '{}'", instance.id);
-    let mut place = Place { keeper, at: instance.id.clone(), clients, limits: Vec::new() };
+    let at = instance.id.clone();
+    let mut place = Place { keeper, service, at, clients, limits: Vec::new() };
     for limit in &instance.rate_limits {
         match limit.scope {
             Scope::ClientIp => place.of_clients(limit, &of),
@@ -152,7 +157,7 @@ impl Place<'_, '_> {
         spec: LimitSpec,
         make: impl FnOnce(String) -> L,
     ) {
-        self.limits.push(self.keeper.limit(&self.at, what, spec, make));
+        self.limits.push(self.keeper.limit((self.service, &self.at), what, spec, make));
     }
 
     /// One for all, and if wanted one for each client with the same numbers.
@@ -200,8 +205,8 @@ fn algorithm(limit: &RateLimit) -> Box<dyn Algorithm> {
 
 /// The limits of a key's holder, wherever it asks from.
 pub(crate) fn of_key(key: &config::Key, keeper: &mut Keeper<'_>) -> Limits {
-    let mut place =
-        Place { keeper, at: format!("the key '{}'", key.name), clients: 0, limits: Vec::new() };
+    let at = format!("the key '{}'", key.name);
+    let mut place = Place { keeper, service: "any", at, clients: 0, limits: Vec::new() };
     if let Some(most) = key.requests_per_minute {
         let rate = most as f64 / 60.0;
         let limit = RateLimit { rate, capacity: most, ..RateLimit::default() };

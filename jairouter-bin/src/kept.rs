@@ -39,6 +39,7 @@ pub(crate) struct Kept {
 type LimitName = (String, String);
 
 struct KeptLimit {
+    service: &'static str,
     spec: LimitSpec,
     limit: Arc<dyn Limiter>,
     /// Since when nothing has it.
@@ -116,6 +117,7 @@ impl Kept {
         let acting = self.limits.iter().flat_map(|((place, name), limits)| {
             let acting = limits.iter().filter(|kept| kept.unused.is_none());
             acting.map(|kept| ServedLimit {
+                service: kept.service,
                 place: place.clone(),
                 name: name.clone(),
                 spec: kept.spec.clone(),
@@ -158,6 +160,7 @@ impl<'a> Keeper<'a> {
                 }
                 let since = kept.unused.unwrap_or(now);
                 (now.saturating_duration_since(since) < MEMORY).then(|| KeptLimit {
+                    service: kept.service,
                     spec: kept.spec.clone(),
                     limit: Arc::clone(&kept.limit),
                     unused: Some(since),
@@ -170,10 +173,10 @@ impl<'a> Keeper<'a> {
         self.new.limits.extend(gone);
     }
 
-    /// The limit that is called this at this place.
+    /// The limit that is called this at this place of a service.
     pub(crate) fn limit<L: Limiter + 'static>(
         &mut self,
-        place: &str,
+        (service, place): (&'static str, &str),
         what: String,
         spec: LimitSpec,
         make: impl FnOnce(String) -> L,
@@ -183,9 +186,12 @@ impl<'a> Keeper<'a> {
         let old = self.old.limits.get(&name).and_then(|limits| limits.get(ours));
         let limit = match old {
             Some(kept) if kept.spec == spec => Arc::clone(&kept.limit),
-            _ => Arc::new(make(name.1.clone())),
+            _ => {
+                let limit = make(name.1.clone());
+                Arc::new(self.metrics.limits.count(limit, service, spec.algorithm()))
+            }
         };
-        let kept = KeptLimit { spec, limit: Arc::clone(&limit), unused: None };
+        let kept = KeptLimit { service, spec, limit: Arc::clone(&limit), unused: None };
         self.new.limits.entry(name).or_default().push(kept);
         limit
     }
@@ -253,7 +259,9 @@ impl<'a> Keeper<'a> {
         let reasons = Arc::new(Reasons::new(&instance.id));
         let transport = &transport.clone().explained(Arc::clone(&reasons));
         let recovered = Arc::new(Notify::new());
-        let watch = Watch::new(instance, transport, breaker.clone(), Arc::clone(&recovered))?;
+        let probes = self.metrics.calls.probes(instance.backend.name(), &instance.id);
+        let (guard, back) = (breaker.clone(), Arc::clone(&recovered));
+        let watch = Watch::new(instance, transport, guard, back, probes)?;
         let mut state = InstanceState::new(instance.id.as_str());
         let mut tasks = Vec::new();
         if let Some(watch) = watch {

@@ -65,11 +65,11 @@ struct Built {
 }
 
 /// Has whoever asks for the metrics see what is served.
-fn show(metrics: &Metrics, router: &AnyRouter, instances: Vec<metrics::Instance>) {
+fn show(metrics: &Metrics, router: &AnyRouter, instances: Vec<metrics::Instance>, kept: &Kept) {
     let rooms =
         router.rooms().map(|(service, model, room)| (service, model.into(), Arc::clone(room)));
-    let rooms = rooms.collect();
-    metrics.serve(router.models().map(|(_, model)| model), Snapshot { instances, rooms });
+    let snapshot = Snapshot { instances, rooms: rooms.collect(), limits: kept.limits() };
+    metrics.serve(router.models().map(|(_, model)| model), snapshot);
 }
 
 /// One core's stack, and its connections.
@@ -94,7 +94,7 @@ impl Live {
         let keys = stack::keys(&config, &router, &mut keeper);
         let served = std::mem::take(&mut keeper.instances);
         let (kept, tasks) = keeper.done();
-        show(&metrics, &router, served);
+        show(&metrics, &router, served, &kept);
         let instances = router.instances().cloned().collect();
         let status = Arc::new(Status::new(server::Settings::of(&config.server), instances));
         let (order, orders) = mpsc::channel(1);
@@ -331,7 +331,7 @@ impl Live {
 
     /// Has every core swap it in.
     fn serve(&mut self, Built { router, keys, kept, tasks, instances }: Built) {
-        show(&self.metrics, &router, instances);
+        show(&self.metrics, &router, instances, &kept);
         self.keys = Arc::new(keys);
         for Core { stack, siblings } in &mut self.cores {
             let app = stack::app(&self.front, &router, siblings);

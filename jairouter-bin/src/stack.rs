@@ -81,9 +81,8 @@ pub(crate) fn router(
         }
         for (settings, names) in service.instances.iter().zip(names) {
             let known = known.get(&settings.id);
-            for (name, member) in
-                members(service.service_type, settings, names, clients, known, keeper)?
-            {
+            let of = (service.service_type, service.balance.kind.as_str());
+            for (name, member) in members(of, settings, names, clients, known, keeper)? {
                 group = group.instance(name, member);
             }
         }
@@ -185,7 +184,7 @@ fn balanced<P: Strategy + Clone>(strategy: P, service: &config::Service) -> Load
 
 /// An instance, once for each model it serves, and what callers call that.
 fn members(
-    service: ServiceType,
+    (service, strategy): (ServiceType, &'static str),
     settings: &config::Instance,
     names: Vec<ModelName>,
     clients: usize,
@@ -197,13 +196,13 @@ fn members(
     let adapter = settings.backend.name();
     let transport = transport
         .explained(Arc::clone(&attended.reasons))
-        .counted(keeper.metrics.calls.of(adapter, &settings.id));
+        .counted(keeper.metrics.calls.of(adapter, &settings.id, (service.as_str(), strategy)));
     keeper.instances.push(metrics::Instance {
         service,
         adapter: adapter.into(),
         state: Arc::clone(&attended.state),
     });
-    let limits = govern::of_instance(settings, clients, keeper);
+    let limits = govern::of_instance(service.as_str(), settings, clients, keeper);
     let member = |ModelName { name, own }| {
         let backend = Arc::clone(&settings.backend);
         let mut upstream = Upstream::new(backend, settings.target.clone(), transport.clone())

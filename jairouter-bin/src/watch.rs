@@ -8,6 +8,7 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use crate::config;
+use crate::metrics::Calls;
 use crate::transport::Transport;
 
 /// What looks after one instance: it probes it, and says what changes.
@@ -30,6 +31,7 @@ impl Watch {
         transport: &Transport,
         breaker: Option<Arc<Breaker>>,
         recovered: Arc<Notify>,
+        probes: Calls,
     ) -> Result<Option<Self>, String> {
         let check = &instance.health;
         if !check.enabled || !instance.active {
@@ -44,7 +46,7 @@ impl Watch {
         }
         let health = Arc::new(Health::new());
         // Probes are sent by another thread than requests, over connections of its own.
-        let client = transport.sibling();
+        let client = transport.sibling().counted(probes);
         let backend = &*instance.backend;
         let prober = Prober::new(backend, &instance.target, client, Arc::clone(&health), settings)
             .map_err(|error| error.to_string())?;

@@ -57,12 +57,14 @@ async fn requests_attempts_and_errors_are_counted_by_what_came_of_them() {
         _ => vec![Send(json("200 OK", ANSWER))],
     })
     .await;
-    let gateway = Gateway::start_yaml(&file("", &upstream.url()));
+    let limit = "  rate-limit: { enabled: true, capacity: 4, rate: 0.001 }\n";
+    let gateway = Gateway::start_yaml(&file(limit, &upstream.url()));
     for (body, status) in [
         (chat("m", false), 200),
         (chat("m", true), 200),
         (chat("m", false).replace("hi", "fail"), 502),
         (chat("nobody's", false), 404),
+        (chat("m", false), 429),
     ] {
         assert_eq!(ask(gateway.address(), post(CHAT, &body)).await.status, status, "{body}");
     }
@@ -74,7 +76,7 @@ async fn requests_attempts_and_errors_are_counted_by_what_came_of_them() {
         ))
     };
     assert_eq!((requests(200), requests(502), requests(404)), ("2", "1", "1"));
-    assert_eq!(value(r#"jairouter_request_duration_seconds_count{service="chat"}"#), "4");
+    assert_eq!(value(r#"jairouter_request_duration_seconds_count{service="chat"}"#), "5");
     assert_eq!(
         value(r#"jairouter_request_errors_total{service="chat",error="model_not_found"}"#),
         "1"
@@ -85,11 +87,20 @@ async fn requests_attempts_and_errors_are_counted_by_what_came_of_them() {
         ))
     };
     assert_eq!((calls(200), calls(500)), ("2", "1"));
+    let selections = r#"{service="chat",strategy="random",instance="one"}"#;
+    assert_eq!(value(&format!("jairouter_loadbalancer_selections_total{selections}")), "3");
+    let limits = |result| {
+        let labels = format!(r#"service="chat",algorithm="token-bucket",result="{result}""#);
+        value(&format!("jairouter_rate_limit_events_total{{{labels}}}"))
+    };
+    assert_eq!((limits("allowed"), limits("rejected")), ("4", "1"));
+    let left = r#"{service="chat",place="chat",limit="the rate limit of the service 'chat'",algorithm="token-bucket"}"#;
+    assert_eq!(value(&format!("jairouter_rate_limit_remaining{left}")), "0");
     let by_model = |name: &str, model: &str| {
         let labels = format!(r#"gen_ai_operation_name="chat",gen_ai_request_model="{model}""#);
         value(&format!("gen_ai_server_{name}_seconds_count{{{labels}}}"))
     };
-    assert_eq!(by_model("request_duration", "m"), "3");
+    assert_eq!(by_model("request_duration", "m"), "4");
     assert_eq!(by_model("request_duration", "other"), "1", "whatever callers name");
     assert_eq!(by_model("time_to_first_token", "m"), "1", "of the stream alone");
     let tokens = |kind: &str| {
@@ -122,6 +133,9 @@ async fn what_is_now_is_looked_up_when_it_is_asked_for() {
     assert_eq!(seen[r#"jairouter_queue_waiting{service="chat",model="m"}"#], "3");
     assert_eq!(seen[&format!("jairouter_backend_health{labels}")], "1");
     assert_eq!(seen[&format!("jairouter_circuit_breaker_state{labels}")], "0");
+    let opened =
+        r#"jairouter_circuit_breaker_events_total{service="chat",instance="one",event="opened"}"#;
+    assert_eq!(seen[opened], "0");
     let up =
         r#"jairouter_backend_status{service="chat",adapter="vllm",instance="one",status="up"}"#;
     assert_eq!((&*seen[up], &*seen[&up.replace("up\"", "down\"")]), ("1", "0"));
@@ -153,7 +167,7 @@ async fn a_reload_shows_and_what_was_counted_stays() {
     assert_eq!(seen[success], "0");
     assert_eq!(seen[r#"jairouter_config_reloads_total{result="refused"}"#], "1");
     gateway.write(&good);
-    gateway.logged("another configuration is served").await;
+    gateway.logged("the configuration is served again").await;
     let seen = scrape(&gateway).await;
     assert_eq!(seen[success], "1");
     let since = "jairouter_config_last_reload_success_timestamp_seconds";
@@ -167,8 +181,8 @@ async fn operators_have_a_listener_of_their_own_and_callers_do_not_see_it() {
     let upstream = Upstream::answering(json("200 OK", ANSWER)).await;
     let gateway = Gateway::start_yaml(&file("", &upstream.url()));
     assert_eq!(ask(gateway.address(), get("/metrics")).await.status, 404);
-    for (path, status) in [("/healthz", 200), ("/readyz", 200), ("/", 404), (CHAT, 404)] {
+    for (path, status) in [("/healthz", 200), ("/readyz", 200), ("/", 200), (CHAT, 404)] {
         assert_eq!(ask(gateway.operators(), get(path)).await.status, status, "{path}");
     }
-    assert_eq!(ask(gateway.operators(), post(CHAT, "{}")).await.status, 405);
+    assert_eq!(ask(gateway.operators(), post(CHAT, "{}")).await.status, 404);
 }

@@ -63,7 +63,10 @@ pub(crate) struct Served {
 }
 
 /// A limit that acts.
+#[derive(Clone)]
 pub(crate) struct ServedLimit {
+    /// The service; `any` of a key's.
+    pub(crate) service: &'static str,
     pub(crate) place: String,
     pub(crate) name: String,
     pub(crate) spec: LimitSpec,
@@ -142,6 +145,12 @@ impl Served {
 /// An instance of a service, by its id.
 fn instance<'a>(service: &'a Service, id: &str) -> Option<(usize, &'a Instance)> {
     service.instances.iter().enumerate().find(|(_, instance)| instance.id == id)
+}
+
+impl fmt::Debug for ServedLimit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ServedLimit").field("name", &self.name).finish_non_exhaustive()
+    }
 }
 
 impl fmt::Debug for Admin {

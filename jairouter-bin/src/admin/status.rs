@@ -110,6 +110,8 @@ pub(crate) enum BreakerState {
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct LimitStatus {
+    /// `any` of a key's.
+    service: &'static str,
     /// A service, an instance or a key.
     place: String,
     /// As callers read it when it is exceeded.
@@ -232,7 +234,7 @@ pub(super) fn limits(served: &Served) -> Vec<LimitStatus> {
     limits
 }
 
-fn limit(ServedLimit { place, name, spec, limit }: &ServedLimit) -> LimitStatus {
+fn limit(ServedLimit { service, place, name, spec, limit }: &ServedLimit) -> LimitStatus {
     let (unit, capacity, rate) = match &spec.of {
         Limited::Requests(RateLimit { capacity, rate, .. }) => ("requests", *capacity, Some(*rate)),
         Limited::Tokens(tokens) => ("tokens", *tokens, Some(*tokens as f64 / 60.0)),
@@ -240,6 +242,7 @@ fn limit(ServedLimit { place, name, spec, limit }: &ServedLimit) -> LimitStatus 
     };
     let left = limit.left(Instant::now());
     LimitStatus {
+        service,
         place: place.clone(),
         name: name.clone(),
         algorithm: spec.algorithm(),

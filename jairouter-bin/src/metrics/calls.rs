@@ -16,7 +16,7 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
 use tokio::time::Instant;
 
-use super::{DURATIONS, OTHER};
+use super::{DURATIONS, OTHER, PROBES};
 use crate::reasons::Reasons;
 
 /// The most instances that have labels of their own.
@@ -28,7 +28,18 @@ pub(crate) struct Families {
     /// The instances that have labels of their own.
     named: Arc<Mutex<HashSet<InstanceLabels>>>,
     calls: Family<CallLabels, Counter>,
-    durations: Family<InstanceLabels, Histogram>,
+    durations: Durations,
+    selections: Family<SelectionLabels, Counter>,
+    probes: Durations,
+}
+
+type Durations = Family<InstanceLabels, Histogram, fn() -> Histogram>;
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct SelectionLabels {
+    service: &'static str,
+    strategy: &'static str,
+    instance: Arc<str>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -68,14 +79,30 @@ pub(crate) struct Calls(Arc<Counted>);
 
 #[derive(Debug)]
 struct Counted {
-    families: Families,
     labels: InstanceLabels,
+    durations: Durations,
+    /// What came of them, and how many were begun; not of probes.
+    requests: Option<(Family<CallLabels, Counter>, Counter)>,
 }
 
 impl Families {
     pub(super) fn new(registry: &mut Registry) -> Self {
-        let durations = Family::new_with_constructor((|| Histogram::new(DURATIONS)) as fn() -> _);
-        let families = Self { named: Arc::default(), calls: Family::default(), durations };
+        let durations: fn() -> _ = || Histogram::new(DURATIONS);
+        let (calls, selections) = (Family::default(), Family::default());
+        let durations = Family::new_with_constructor(durations);
+        let probes = Family::new_with_constructor((|| Histogram::new(PROBES)) as fn() -> _);
+        let families = Self { named: Arc::default(), calls, durations, selections, probes };
+        registry.register(
+            "jairouter_loadbalancer_selections",
+            "Requests that the balancer has sent to an instance",
+            families.selections.clone(),
+        );
+        registry.register_with_unit(
+            "jairouter_health_check_duration",
+            "From a probe to the head of the answer of an instance",
+            Unit::Seconds,
+            families.probes.clone(),
+        );
         registry.register(
             "jairouter_backend_calls",
             "Requests to an instance, by the status it answered with or why it did not",
@@ -90,8 +117,28 @@ impl Families {
         families
     }
 
-    /// Those of this instance.
-    pub(crate) fn of(&self, adapter: &str, instance: &str) -> Calls {
+    /// The requests that this service's balancer sends to this instance.
+    pub(crate) fn of(
+        &self,
+        adapter: &str,
+        instance: &str,
+        (service, strategy): (&'static str, &'static str),
+    ) -> Calls {
+        let labels = self.labels(adapter, instance);
+        let instance = Arc::clone(&labels.instance);
+        let selected = SelectionLabels { service, strategy, instance };
+        let begun = self.selections.get_or_create(&selected).clone();
+        let requests = Some((self.calls.clone(), begun));
+        Calls(Arc::new(Counted { labels, durations: self.durations.clone(), requests }))
+    }
+
+    /// The probes of this instance.
+    pub(crate) fn probes(&self, adapter: &str, instance: &str) -> Calls {
+        let labels = self.labels(adapter, instance);
+        Calls(Arc::new(Counted { labels, durations: self.probes.clone(), requests: None }))
+    }
+
+    fn labels(&self, adapter: &str, instance: &str) -> InstanceLabels {
         let mut labels = InstanceLabels { adapter: adapter.into(), instance: instance.into() };
         let mut named = self.named.lock().unwrap_or_else(PoisonError::into_inner);
         if !named.contains(&labels) {
@@ -101,17 +148,24 @@ impl Families {
                 labels = InstanceLabels { adapter: OTHER.into(), instance: OTHER.into() };
             }
         }
-        drop(named);
-        Calls(Arc::new(Counted { families: self.clone(), labels }))
+        labels
     }
 }
 
 impl Calls {
+    fn begun(&self) {
+        if let Some((_, begun)) = &self.0.requests {
+            begun.inc();
+        }
+    }
+
     fn over(&self, status: Outcome, started: Instant) {
-        let Counted { families, labels } = &*self.0;
-        let InstanceLabels { adapter, instance } = labels.clone();
-        families.calls.get_or_create(&CallLabels { adapter, instance, status }).inc();
-        families.durations.get_or_create(labels).observe(started.elapsed().as_secs_f64());
+        let Counted { labels, durations, requests } = &*self.0;
+        if let Some((calls, _)) = requests {
+            let InstanceLabels { adapter, instance } = labels.clone();
+            calls.get_or_create(&CallLabels { adapter, instance, status }).inc();
+        }
+        durations.get_or_create(labels).observe(started.elapsed().as_secs_f64());
     }
 }
 
@@ -134,6 +188,7 @@ struct Call {
 
 impl<F> Timed<F> {
     pub(crate) fn new(future: F, calls: Option<&Calls>, reasons: Option<&Arc<Reasons>>) -> Self {
+        calls.inspect(|calls| calls.begun());
         let call = Call { calls: calls.cloned(), started: Instant::now() };
         Self { future, reasons: reasons.cloned(), call }
     }

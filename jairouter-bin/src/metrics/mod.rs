@@ -5,6 +5,7 @@
 //! that nobody serves is `other`, and so is each one above a thousand.
 
 mod calls;
+mod limits;
 mod scrape;
 
 use std::collections::HashSet;
@@ -49,6 +50,9 @@ const FIRST_TOKENS: [f64; 18] = [
 const NEXT_TOKENS: [f64; 13] =
     [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.5, 1.0];
 
+/// Seconds that a probe takes.
+const PROBES: [f64; 9] = [0.001, 0.002, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0];
+
 /// Tokens, as it advises.
 const TOKENS: [f64; 12] = [
     1.0,
@@ -77,6 +81,7 @@ pub struct Metrics {
     errors: Family<ErrorLabels, Counter>,
     limited: Family<ServiceLabels, Counter>,
     pub(crate) calls: calls::Families,
+    pub(crate) limits: limits::Families,
     reloads: Family<ReloadLabels, Counter>,
     reloaded: Gauge<i64, AtomicI64>,
     last_success: Gauge<f64, AtomicU64>,
@@ -137,6 +142,7 @@ impl Metrics {
             errors: Family::default(),
             limited: Family::default(),
             calls: calls::Families::new(&mut registry),
+            limits: limits::Families::new(&mut registry),
             reloads: Family::default(),
             reloaded: Gauge::default(),
             last_success: Gauge::default(),

@@ -12,8 +12,14 @@ use jairouter_core::waiting_room::Room;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
 use prometheus_client::metrics::MetricType;
+use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
 use tokio::time::Instant;
+
+use crate::admin::ServedLimit;
+
+/// The most limits that are told of.
+const MOST_LIMITS: usize = 1000;
 
 /// What is served now.
 pub(crate) type Current = ArcSwap<Snapshot>;
@@ -23,6 +29,7 @@ pub(crate) type Current = ArcSwap<Snapshot>;
 pub(crate) struct Snapshot {
     pub(crate) instances: Vec<Instance>,
     pub(crate) rooms: Vec<(ServiceType, Box<str>, Arc<Room>)>,
+    pub(crate) limits: Vec<ServedLimit>,
 }
 
 /// One instance.
@@ -59,6 +66,8 @@ impl Collector for Gauges {
         let trips = |one: &Instance| Some(one.state.breaker()?.trips().cast_signed());
         let help = "How often the breaker has opened";
         gauge(&mut encoder, "jairouter_circuit_breaker_trips", help, &snapshot, trips)?;
+        events(&mut encoder, &snapshot)?;
+        remaining(&mut encoder, &snapshot, now)?;
         let help = "Requests that wait for a place at an instance";
         let name = "jairouter_queue_waiting";
         let mut metric = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
@@ -88,6 +97,46 @@ fn gauge(
             ];
             ConstGauge::new(value).encode(metric.encode_family(&labels)?)?;
         }
+    }
+    Ok(())
+}
+
+fn events(encoder: &mut DescriptorEncoder<'_>, snapshot: &Snapshot) -> Result<(), Error> {
+    let (name, help) = ("jairouter_circuit_breaker_events", "What has happened to breakers");
+    let mut metric = encoder.encode_descriptor(name, help, None, MetricType::Counter)?;
+    for one in &snapshot.instances {
+        let Some(breaker) = one.state.breaker() else { continue };
+        let counts = breaker.counts();
+        for (event, count) in [
+            ("opened", counts.opened),
+            ("half_opened", counts.half_opened),
+            ("closed", counts.closed),
+            ("refused", counts.refused),
+        ] {
+            let service = one.service.as_str();
+            let labels = [("service", service), ("instance", one.state.id()), ("event", event)];
+            ConstCounter::new(count).encode(metric.encode_family(&labels)?)?;
+        }
+    }
+    Ok(())
+}
+
+fn remaining(
+    encoder: &mut DescriptorEncoder<'_>,
+    snapshot: &Snapshot,
+    now: Instant,
+) -> Result<(), Error> {
+    let (name, help) = ("jairouter_rate_limit_remaining", "How much of a limit is left for all");
+    let mut metric = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
+    let shared = snapshot.limits.iter().filter_map(|one| Some((one, one.limit.left(now)?)));
+    for (one, left) in shared.take(MOST_LIMITS) {
+        let labels = [
+            ("service", one.service),
+            ("place", &*one.place),
+            ("limit", &*one.name),
+            ("algorithm", one.spec.algorithm()),
+        ];
+        ConstGauge::new(left.remaining as f64).encode(metric.encode_family(&labels)?)?;
     }
     Ok(())
 }

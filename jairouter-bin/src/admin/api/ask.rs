@@ -19,7 +19,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 /// What a body says.
 #[derive(Debug)]
-pub(super) struct Object(pub(super) Json);
+pub(super) struct JsonObject(pub(super) Json);
 
 /// The same where one may be left out.
 #[derive(Debug)]
@@ -70,7 +70,7 @@ fn parse(body: &[u8]) -> Result<Json, Problem> {
     if body.is_object() { Ok(body) } else { Err(Problem::bad("the body is to be a JSON object")) }
 }
 
-impl<S: Sync> FromRequest<S> for Object {
+impl<S: Sync> FromRequest<S> for JsonObject {
     type Rejection = Problem;
 
     async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {

@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
 use super::answer::{Answer, Problem, Refusals, RouterResponse, answer};
-use super::ask::{Asked, Named, Object};
+use super::ask::{Asked, JsonObject, Named};
 use super::services::{Changed, known, merge, section, service_name, spelled, tree};
 use crate::admin::status::InstanceStatus;
 use crate::admin::{Admin, Served, instance};
@@ -101,12 +101,12 @@ pub(super) async fn info(
 
 /// Adds an instance. The body is what stands in the list in the configuration.
 #[utoipa::path(post, path = "/api/config/instance/{service}", tag = "instances",
-    params(("service" = String, Path)), request_body = Value,
+    params(("service" = String, Path)), request_body = Object,
     responses((status = 201, body = RouterResponse<Changed>), Refusals))]
 pub(super) async fn create(
     State(admin): State<Arc<Admin>>,
     Named(service): Named<String>,
-    Object(body): Object,
+    JsonObject(body): JsonObject,
 ) -> Result<(StatusCode, Json<RouterResponse<Changed>>), Problem> {
     let name = service_name(&service)?;
     let taken = admin
@@ -124,24 +124,24 @@ pub(super) async fn create(
 
 /// Adds an instance, at its older path.
 #[utoipa::path(post, path = "/api/config/instance/add/{service}", tag = "instances",
-    params(("service" = String, Path)), request_body = Value,
+    params(("service" = String, Path)), request_body = Object,
     responses((status = 201, body = RouterResponse<Changed>), Refusals))]
 pub(super) async fn add(
     state: State<Arc<Admin>>,
     named: Named<String>,
-    body: Object,
+    body: JsonObject,
 ) -> Result<(StatusCode, Json<RouterResponse<Changed>>), Problem> {
     create(state, named, body).await
 }
 
 /// Changes what the body names of an instance; `null` takes a key out.
 #[utoipa::path(put, path = "/api/config/instance/{service}/{id}", tag = "instances",
-    params(("service" = String, Path), ("id" = String, Path)), request_body = Value,
+    params(("service" = String, Path), ("id" = String, Path)), request_body = Object,
     responses((status = 200, body = RouterResponse<Changed>), Refusals))]
 pub(super) async fn update(
     State(admin): State<Arc<Admin>>,
     Named((service, id)): Named<(String, String)>,
-    Object(body): Object,
+    JsonObject(body): JsonObject,
 ) -> Answer<Changed> {
     let name = service_name(&service)?;
     let taken = admin
@@ -160,13 +160,13 @@ pub(super) async fn update(
 pub(super) async fn change(
     state: State<Arc<Admin>>,
     Named(service): Named<String>,
-    Object(body): Object,
+    JsonObject(body): JsonObject,
 ) -> Answer<Changed> {
     let id = body.get("instanceId").and_then(Value::as_str);
     let id = id.ok_or_else(|| Problem::bad("the body has no 'instanceId'"))?.to_owned();
     let instance = body.get("instance").filter(|instance| instance.is_object()).cloned();
     let instance = instance.ok_or_else(|| Problem::bad("the body has no 'instance'"))?;
-    update(state, Named((service, id)), Object(instance)).await
+    update(state, Named((service, id)), JsonObject(instance)).await
 }
 
 /// Takes an instance away. What it is working on, it finishes.

@@ -24,6 +24,7 @@ use utoipa_axum::routes;
 
 use super::{Admin, page};
 pub(crate) use answer::Problem;
+use answer::{Errors, RouterResponse};
 pub(crate) use guard::Guard;
 
 /// The largest body taken, in bytes: as large as a configuration may be.
@@ -44,6 +45,8 @@ const LARGEST: usize = 1 << 20;
         (name = "instances", description = "Instances of a service"),
         (name = "versions", description = "Configurations that were served since the program started"),
     ),
+    // Of refusals alone, which are no handler's.
+    components(schemas(RouterResponse<Errors>)),
     security(("token" = []), ()),
 )]
 struct Document;

@@ -11,7 +11,7 @@ use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
 use super::answer::{Answer, Problem, Refusals, RouterResponse, answer};
-use super::ask::{Named, Object};
+use super::ask::{JsonObject, Named};
 use crate::admin::change::{Taken, text};
 use crate::admin::{Admin, Served};
 use crate::config;
@@ -59,12 +59,12 @@ pub(super) async fn get(
 
 /// Adds a service. The body is what stands below its key in the configuration.
 #[utoipa::path(post, path = "/api/config/type/services/{service}", tag = "services",
-    params(("service" = String, Path)), request_body = Value,
+    params(("service" = String, Path)), request_body = Object,
     responses((status = 201, body = RouterResponse<Changed>), Refusals))]
 pub(super) async fn create(
     State(admin): State<Arc<Admin>>,
     Named(service): Named<String>,
-    Object(body): Object,
+    JsonObject(body): JsonObject,
 ) -> Result<(StatusCode, Json<RouterResponse<Changed>>), Problem> {
     let name = service_name(&service)?;
     let taken = admin
@@ -84,12 +84,12 @@ pub(super) async fn create(
 
 /// Changes what the body names of a service; `null` takes a key out.
 #[utoipa::path(put, path = "/api/config/type/services/{service}", tag = "services",
-    params(("service" = String, Path)), request_body = Value,
+    params(("service" = String, Path)), request_body = Object,
     responses((status = 200, body = RouterResponse<Changed>), Refusals))]
 pub(super) async fn update(
     State(admin): State<Arc<Admin>>,
     Named(service): Named<String>,
-    Object(body): Object,
+    JsonObject(body): JsonObject,
 ) -> Answer<Changed> {
     let name = service_name(&service)?;
     let taken = admin
