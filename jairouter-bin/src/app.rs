@@ -17,6 +17,7 @@ use crate::config::{self, Config, Management};
 use crate::discover::{self, Known};
 use crate::live::Live;
 use crate::reload::{self, Refused, Source};
+use crate::status::{self, Form};
 use crate::{doctor, greeting, keys, local, log, server};
 
 /// How many ports above the usual one are tried where no configuration names one.
@@ -28,6 +29,7 @@ pub fn run(cli: &Cli) -> ExitCode {
         (Some(Command::Check { config }), _) => check(config),
         (Some(Command::Doctor { config }), _) => examine(config),
         (Some(Command::Models { config }), _) => models(config),
+        (Some(Command::Status { url, once, json }), _) => status(url, *once, *json),
         (Some(Command::Keys(Keys::New { name })), _) => new_key(name),
         (None, Some(config)) => serve_file(config),
         (None, None) => serve_local(),
@@ -69,6 +71,16 @@ fn models(path: &Path) -> Result<(), String> {
     let text = main.block_on(doctor::models(&config));
     main.shutdown_background();
     say(&text)
+}
+
+fn status(url: &str, once: bool, json: bool) -> Result<(), String> {
+    let form = match (once, json) {
+        (_, true) => Form::Json,
+        (true, _) => Form::Once,
+        _ => Form::Auto,
+    };
+    let shown = status::show(&runtime()?, url, form);
+    say(&shown.map_err(|why| format!("{url}: {why}"))?)
 }
 
 /// Makes a key. The name may be anything that a YAML string can be.

@@ -36,6 +36,19 @@ pub enum Command {
         /// The configuration, in YAML.
         config: PathBuf,
     },
+    /// Show how a running gateway is: live in a terminal, once otherwise. The token that its operators have to
+    /// show, if there is one, is taken from the environment's `JAIROUTER_OPERATORS_TOKEN`.
+    Status {
+        /// Where its operators ask.
+        #[arg(default_value = "http://127.0.0.1:8081")]
+        url: String,
+        /// Print it once.
+        #[arg(long)]
+        once: bool,
+        /// Print it once, as JSON.
+        #[arg(long, conflicts_with = "once")]
+        json: bool,
+    },
     /// Keys for those who may ask.
     #[command(subcommand)]
     Keys(Keys),

@@ -19,5 +19,6 @@ mod reasons;
 pub mod reload;
 pub mod server;
 pub mod stack;
+mod status;
 pub mod transport;
 pub mod watch;

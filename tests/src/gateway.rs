@@ -132,7 +132,18 @@ impl Gateway {
     ///
     /// If it does not start.
     pub fn try_run(arguments: &[&str]) -> (String, bool) {
-        let output = Command::new(program()).args(arguments).output().expect("the program starts");
+        Self::try_run_with(&[], arguments)
+    }
+
+    /// The same with these variables in its environment.
+    ///
+    /// # Panics
+    ///
+    /// If it does not start.
+    pub fn try_run_with(environment: &[(&str, &str)], arguments: &[&str]) -> (String, bool) {
+        let mut command = Command::new(program());
+        command.args(arguments).envs(environment.iter().copied());
+        let output = command.output().expect("the program starts");
         let text = [output.stdout, output.stderr].concat();
         (String::from_utf8_lossy(&text).into_owned(), output.status.success())
     }

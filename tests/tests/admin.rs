@@ -457,3 +457,29 @@ async fn the_document_names_every_path_and_each_is_there() {
     }
     assert_eq!(ask_model(&gateway, "m").await, 200);
 }
+
+#[tokio::test]
+async fn the_status_command_shows_it_to_whoever_has_the_token() {
+    let one = engine().await;
+    let gateway = Gateway::start_yaml(&file(&format!(", token: {TOKEN}"), &[one.url()]));
+    ask_model(&gateway, "unheard-of").await;
+    let url = format!("http://{}", gateway.operators());
+    let (said, shown) = Gateway::try_run(&["status", &url]);
+    assert!(!shown && said.contains("set JAIROUTER_OPERATORS_TOKEN"), "{said}");
+    let token = [("JAIROUTER_OPERATORS_TOKEN", TOKEN)];
+    let (said, shown) = Gateway::try_run_with(&token, &["status", "--once", &url]);
+    assert!(shown && said.contains("chat (round-robin)\n  INSTANCE  STATE"), "{said}");
+    assert!(said.contains("\n  i0        up     0 ") && said.contains("unheard-of 404"), "{said}");
+    let (said, shown) = Gateway::try_run_with(&token, &["status", "--json", &url]);
+    let said: Value = serde_json::from_str(&said).unwrap_or_default();
+    assert!(shown && said["services"][0]["instances"][0]["instanceId"] == "i0", "{said}");
+    for (url, why) in [
+        ("https://127.0.0.1:1", "is not a URL such as"),
+        ("127.0.0.1", "is not a URL"),
+        ("http://127.0.0.1:1", "refused"),
+        (&*format!("http://{}", gateway.address()), "not as a gateway's operators' listener"),
+    ] {
+        let (said, shown) = Gateway::try_run(&["status", url]);
+        assert!(!shown && said.contains(why), "{url}: {said}");
+    }
+}
