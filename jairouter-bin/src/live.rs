@@ -12,7 +12,7 @@ use futures::{FutureExt, StreamExt};
 use jairouter_core::observe::Exchange;
 use jairouter_core::reload::Reloadable;
 use tokio::sync::mpsc;
-use tokio::time::{MissedTickBehavior, interval, sleep};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
 
 use crate::admin::{self, Admin, Order, Served};
 use crate::config::Config;
@@ -21,7 +21,7 @@ use crate::kept::{Keeper, Kept, Task};
 use crate::keys::Keys;
 use crate::log;
 use crate::metrics::{self, Metrics, Snapshot};
-use crate::reload::{self, Cause, Refused, Source};
+use crate::reload::{self, Cause, Next, Refused, Source};
 use crate::server::{self, Status};
 use crate::stack::{self, AnyRouter, Front, Stack};
 use crate::transport::Siblings;
@@ -52,6 +52,8 @@ pub struct Live {
     metrics: Arc<Metrics>,
     admin: Arc<Admin>,
     orders: mpsc::Receiver<Order>,
+    /// When the last of them was taken.
+    ordered: Option<Instant>,
     keys: Arc<Keys>,
 }
 
@@ -126,6 +128,7 @@ impl Live {
             metrics,
             admin,
             orders,
+            ordered: None,
             keys: Arc::new(keys),
         };
         live.show();
@@ -199,8 +202,11 @@ impl Live {
                     let _ = done.send(taken);
                 }
                 _ = looks.tick() => self.admin.look(),
-                (source, cause, config) = &mut another => {
-                    self.reload(source.path(), cause, config);
+                (source, read) = &mut another => {
+                    // What was read before an operator's word has been written is older than that.
+                    if self.ordered.is_none_or(|ordered| ordered <= read.began) {
+                        self.reload(source.path(), read.cause, read.config);
+                    }
                     another = next(Some(source));
                 }
             }
@@ -242,6 +248,7 @@ impl Live {
     /// Serves this configuration on an operator's word.
     fn order(&mut self, config: Config, cause: &str) -> Result<Vec<&'static str>, String> {
         let taken = self.take(config, cause.to_owned());
+        self.ordered = Some(Instant::now());
         self.metrics.reloaded(taken.is_ok());
         match &taken {
             Ok(_) => {
@@ -347,11 +354,11 @@ impl Live {
 }
 
 /// The next configuration of this source.
-fn next(source: Option<Source>) -> BoxFuture<'static, (Source, Cause, Result<Config, Refused>)> {
+fn next(source: Option<Source>) -> BoxFuture<'static, (Source, Next)> {
     let Some(mut source) = source else { return Box::pin(pending()) };
     Box::pin(async move {
-        let (cause, config) = source.next().await;
-        (source, cause, config)
+        let read = source.next().await;
+        (source, read)
     })
 }
 

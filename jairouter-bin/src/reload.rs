@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::spawn_blocking;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 
 use crate::config::{self, Config, Diagnostic, ReadFile};
 
@@ -26,6 +26,14 @@ pub struct Source {
     /// What was read: itself, and certificates and keys beside it.
     files: Vec<ReadFile>,
     hangup: Signal,
+}
+
+/// A configuration that was read, or why not.
+pub(crate) struct Next {
+    pub(crate) cause: Cause,
+    /// When somebody began to read it.
+    pub(crate) began: Instant,
+    pub(crate) config: Result<Config, Refused>,
 }
 
 /// What asked for it.
@@ -82,8 +90,9 @@ impl Source {
 
     /// The next configuration, once there is one: at a SIGHUP, or when a file of this one has changed and is
     /// left alone.
-    pub(crate) async fn next(&mut self) -> (Cause, Result<Config, Refused>) {
+    pub(crate) async fn next(&mut self) -> Next {
         let cause = self.changed().await;
+        let began = Instant::now();
         let path = self.path.clone();
         // A file system may be slow, or far; and what is no file may never end.
         let read = spawn_blocking(move || match std::fs::metadata(&path) {
@@ -97,7 +106,7 @@ impl Source {
             (Err(Refused::Unreadable(io::Error::other(error))), self.files.clone())
         });
         self.files = files;
-        (cause, config)
+        Next { cause, began, config }
     }
 
     async fn changed(&mut self) -> Cause {
@@ -193,13 +202,13 @@ mod tests {
         assert!(none(&mut source).await);
 
         fs::write(at("a/c.yaml"), "2").unwrap();
-        assert_eq!(source.next().await.0, Cause::File);
+        assert_eq!(source.next().await.cause, Cause::File);
         fs::write(at("new"), "2").unwrap();
         fs::rename(at("new"), at("a/c.yaml")).unwrap();
-        assert_eq!(source.next().await.0, Cause::File);
+        assert_eq!(source.next().await.cause, Cause::File);
         std::os::unix::fs::symlink("b", at("next")).unwrap();
         fs::rename(at("next"), at("now")).unwrap();
-        assert_eq!(source.next().await.0, Cause::File);
+        assert_eq!(source.next().await.cause, Cause::File);
         assert!(none(&mut source).await);
         fs::remove_dir_all(folder).unwrap();
     }

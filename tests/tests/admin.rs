@@ -4,6 +4,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::time::Duration;
 
+use futures::future::join_all;
 use jairouter_tests::answer::Answer;
 use jairouter_tests::client::{RawClient, ask, post};
 use jairouter_tests::gateway::{Gateway, UNPROBED};
@@ -482,4 +483,32 @@ async fn the_status_command_shows_it_to_whoever_has_the_token() {
         let (said, shown) = Gateway::try_run(&["status", url]);
         assert!(!shown && said.contains(why), "{url}: {said}");
     }
+}
+
+#[tokio::test]
+async fn many_operators_at_once_change_one_thing_after_the_other() {
+    let one = engine().await;
+    let before = file("", &[one.url()]);
+    let gateway = Gateway::start_yaml(&before);
+    let add = async |nth: usize| {
+        let new = value!({"name": format!("n{nth}"), "base-url": one.url(), "instance-id": nth.to_string()});
+        let (status, said) =
+            call(&gateway, "POST", "/api/config/instance/chat", &new.to_string()).await;
+        assert_eq!(status, 201, "{said}");
+        let path = format!("/api/config/instance/chat/{nth}");
+        let (status, said) = call(&gateway, "PUT", &path, r#"{"weight":7}"#).await;
+        assert_eq!(status, 200, "{said}");
+        assert_eq!(ask_model(&gateway, &format!("n{nth}")).await, 200);
+    };
+    join_all((0..20).map(add)).await;
+    let text = fs::read_to_string(gateway.config_path()).unwrap();
+    assert_eq!((text.matches("weight: 7").count(), text.starts_with(&before)), (20, true));
+    let (_, said) = call(&gateway, "GET", "/api/config/version/current", "").await;
+    assert_eq!(said["data"], value!(41));
+    join_all((0..20).map(async |nth: usize| {
+        let path = format!("/api/config/instance/chat/{nth}");
+        assert_eq!(call(&gateway, "DELETE", &path, "").await.0, 200);
+    }))
+    .await;
+    assert_eq!(fs::read_to_string(gateway.config_path()).unwrap(), before);
 }

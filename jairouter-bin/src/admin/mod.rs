@@ -23,6 +23,7 @@ use jairouter_core::rate_limit::Limiter;
 use jairouter_core::waiting_room::Room;
 use jiff::Timestamp;
 use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio::time::Instant;
 
 use crate::config::{Config, Instance, Service};
 use crate::discover::Known;
@@ -49,6 +50,8 @@ pub(crate) struct Admin {
     /// One change at a time.
     changing: tokio::sync::Mutex<()>,
     watchers: Arc<Semaphore>,
+    /// What those who watch were shown last, and when.
+    shown: Mutex<Option<(Instant, Arc<str>)>>,
     started: Timestamp,
 }
 
@@ -93,6 +96,7 @@ impl Admin {
             orders,
             changing: tokio::sync::Mutex::default(),
             watchers: Arc::new(Semaphore::new(MOST_WATCHERS)),
+            shown: Mutex::default(),
             started: Timestamp::now(),
         }
     }

@@ -1,5 +1,6 @@
 //! How everything is, in one picture: for the status page, the `status` command, and scripts.
 
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use jairouter_core::circuit_breaker::State;
@@ -14,6 +15,9 @@ use super::{Admin, Served, ServedLimit};
 use crate::config::{self, RateLimit};
 use crate::kept::{Attended, Limited};
 use crate::stack;
+
+/// For how long a picture is shown to others who watch.
+const FRESH: Duration = Duration::from_millis(700);
 
 /// Everything.
 #[derive(Debug, Serialize, ToSchema)]
@@ -144,6 +148,22 @@ pub(crate) struct QueueStatus {
 }
 
 impl Admin {
+    /// How everything is, or was a moment ago, as JSON: all who watch are shown the same.
+    pub(super) fn shown(&self) -> Arc<str> {
+        let mut shown = self.shown.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = Instant::now();
+        match &*shown {
+            Some((at, picture)) if now.duration_since(*at) < FRESH => Arc::clone(picture),
+            _ => {
+                // There is nothing in it that cannot be said.
+                let picture: Arc<str> =
+                    serde_json::to_string(&self.picture()).unwrap_or_default().into();
+                *shown = Some((now, Arc::clone(&picture)));
+                picture
+            }
+        }
+    }
+
     /// How everything is now.
     pub(crate) fn picture(&self) -> Picture {
         let served = self.served();

@@ -53,11 +53,11 @@ pub(super) async fn list(
     let served = admin.served();
     let name = known(&served, &service)?;
     let mut tree = tree(&served).ok();
-    let mut views = Vec::new();
-    for instance in served.service(name).into_iter().flat_map(|service| &service.instances) {
-        views.extend(view(&admin, &served, name, &instance.id, tree.as_mut()));
-    }
-    answer(views, format!("the instances of {name}"))
+    let written = tree.as_mut().and_then(|tree| items(tree, name).ok().map(std::mem::take));
+    let mut written = written.unwrap_or_default().into_iter();
+    let instances = served.service(name).into_iter().flat_map(|service| &service.instances);
+    let views = instances.filter_map(|one| view(&admin, &served, one, written.next()));
+    answer(views.collect(), format!("the instances of {name}"))
 }
 
 /// The instances of a service, at its older path.
@@ -81,8 +81,10 @@ pub(super) async fn get(
 ) -> Answer<InstanceView> {
     let served = admin.served();
     let name = known(&served, &service)?;
-    let mut tree = tree(&served).ok();
-    let view = view(&admin, &served, name, &id, tree.as_mut());
+    let found = served.service(name).and_then(|service| instance(service, &id));
+    let (nth, instance) = found.ok_or_else(|| unknown(name, &id))?;
+    let written = tree(&served).ok().and_then(|mut tree| item(&mut tree, name, nth).ok().cloned());
+    let view = view(&admin, &served, instance, written);
     answer(view.ok_or_else(|| unknown(name, &id))?, format!("the instance {id}"))
 }
 
@@ -266,12 +268,9 @@ fn item<'a>(tree: &'a mut Value, service: &str, nth: usize) -> Result<&'a mut Va
 fn view(
     admin: &Admin,
     served: &Served,
-    service: &str,
-    id: &str,
-    tree: Option<&mut Value>,
+    instance: &config::Instance,
+    written: Option<Value>,
 ) -> Option<InstanceView> {
-    let (nth, instance) = instance(served.service(service)?, id)?;
-    let written = tree.and_then(|tree| item(tree, service, nth).ok().cloned());
     let config = config::masked(written.unwrap_or_default());
     Some(InstanceView { status: admin.instance(served, instance)?, config })
 }

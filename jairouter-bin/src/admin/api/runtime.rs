@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use axum::extract::State;
 use axum::response::sse::{Event, KeepAlive, Sse};
-use futures::{Stream, StreamExt, stream};
+use futures::{Stream, stream};
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -189,11 +189,9 @@ pub(super) async fn events(
         let admin = Arc::clone(&admin);
         async move {
             ticks.tick().await;
-            let event = Event::default().event("picture").json_data(admin.picture());
-            Some((event, (ticks, place)))
+            let event = Event::default().event("picture").data(admin.shown());
+            Some((Ok(event), (ticks, place)))
         }
     });
-    // What cannot be said is left out.
-    let pictures = pictures.filter_map(async |event| event.ok().map(Ok));
     Ok(Sse::new(pictures).keep_alive(KeepAlive::default()))
 }
