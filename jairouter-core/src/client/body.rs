@@ -9,14 +9,26 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 
+#[cfg(feature = "http2")]
+use super::http2::Streamed;
 use super::live::{Live, broken};
 use super::pool::Pool;
 use crate::error::{Error, Kind};
 
 /// The body of an answer, straight from the wire.
 ///
-/// The connection goes back to its pool with the last byte. Dropping the body before that closes it.
-pub struct ResponseBody {
+/// The connection goes back to its pool with the last byte. Dropping the body before that closes it, or over
+/// HTTP/2 its stream.
+pub struct ResponseBody(Source);
+
+enum Source {
+    Driven(Driven),
+    #[cfg(feature = "http2")]
+    Stream(Box<Streamed>),
+}
+
+/// What comes on a connection of its own.
+struct Driven {
     incoming: Incoming,
     live: Option<Box<Live>>,
     pool: Arc<Pool>,
@@ -24,6 +36,17 @@ pub struct ResponseBody {
 
 impl ResponseBody {
     pub(super) fn new(incoming: Incoming, live: Option<Live>, pool: Arc<Pool>) -> Self {
+        Self(Source::Driven(Driven::new(incoming, live, pool)))
+    }
+
+    #[cfg(feature = "http2")]
+    pub(super) fn of_stream(stream: Streamed) -> Self {
+        Self(Source::Stream(Box::new(stream)))
+    }
+}
+
+impl Driven {
+    fn new(incoming: Incoming, live: Option<Live>, pool: Arc<Pool>) -> Self {
         let mut body = Self { incoming, live: live.map(Box::new), pool };
         if body.incoming.is_end_stream() {
             body.give_back();
@@ -40,15 +63,9 @@ impl ResponseBody {
     }
 }
 
-impl Body for ResponseBody {
-    type Data = Bytes;
-    type Error = Error;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
-        let this = &mut *self;
+impl Driven {
+    fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
+        let this = self;
         // Asking for a frame lets the connection read one. No waker is left with the channel yet,
         // or the frame we fetch ourselves would wake us once more for nothing.
         let mut quiet = Context::from_waker(Waker::noop());
@@ -82,18 +99,57 @@ impl Body for ResponseBody {
             Poll::Pending => Poll::Pending,
         }
     }
+}
+
+impl Body for ResponseBody {
+    type Data = Bytes;
+    type Error = Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
+        match &mut self.0 {
+            Source::Driven(driven) => driven.poll_frame(cx),
+            #[cfg(feature = "http2")]
+            Source::Stream(stream) => {
+                stream.poll_data(cx).map(|data| data.map(|data| data.map(Frame::data)))
+            }
+        }
+    }
 
     fn is_end_stream(&self) -> bool {
-        self.incoming.is_end_stream()
+        match &self.0 {
+            Source::Driven(driven) => driven.incoming.is_end_stream(),
+            #[cfg(feature = "http2")]
+            Source::Stream(stream) => stream.is_end_stream(),
+        }
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.incoming.size_hint()
+        match &self.0 {
+            Source::Driven(driven) => driven.incoming.size_hint(),
+            #[cfg(feature = "http2")]
+            Source::Stream(stream) => stream.size_hint(),
+        }
     }
 }
 
 impl fmt::Debug for ResponseBody {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ResponseBody").finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_of_http_1_is_no_larger_for_the_other() {
+        assert_eq!(
+            size_of::<ResponseBody>(),
+            size_of::<(Incoming, Option<Box<Live>>, Arc<Pool>)>()
+        );
     }
 }

@@ -58,9 +58,18 @@ impl Connector {
         self
     }
 
+    /// When one that is begun now has to be there.
+    pub(super) fn deadline(&self) -> Instant {
+        Instant::now() + self.timeout
+    }
+
     /// A new connection, and over it TLS if that is wanted, within one time.
     pub(super) async fn connect(&self) -> Result<Wire, Error> {
-        let deadline = Instant::now() + self.timeout;
+        self.connect_by(self.deadline()).await
+    }
+
+    /// The same until then.
+    pub(super) async fn connect_by(&self, deadline: Instant) -> Result<Wire, Error> {
         let stream = self.reach(deadline).await?;
         #[cfg(feature = "tls")]
         if let Some(tls) = &self.tls {
@@ -169,6 +178,6 @@ fn plain(stream: TcpStream) -> Wire {
     Wire::Left(stream)
 }
 
-fn unreachable(message: &'static str) -> Error {
+pub(super) fn unreachable(message: &'static str) -> Error {
     Error::new(Kind::Unreachable, message)
 }

@@ -1,9 +1,7 @@
 //! One open connection, and an exchange on it.
 
-use std::io;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Waker};
 
 use crate::payload::Payload;
@@ -13,10 +11,10 @@ use http_body::Body;
 use hyper::body::Incoming;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::Wire;
 use super::body::ResponseBody;
+use super::heard::{Heard, Reads};
 use super::pool::Pool;
 use crate::error::{Error, Kind};
 use crate::upstream::CloseDelimited;
@@ -28,20 +26,19 @@ const MOST_HEADERS: usize = 128;
 /// An open connection: both halves of hyper's, in one hand.
 pub(super) struct Live {
     sender: http1::SendRequest<Payload>,
-    connection: http1::Connection<TokioIo<Heard>, Payload>,
-    /// Whether a byte has come since the last request was sent.
-    heard: Arc<AtomicBool>,
+    connection: http1::Connection<TokioIo<Heard<Wire>>, Payload>,
+    reads: Reads,
     reused: bool,
 }
 
 impl Live {
     pub(super) async fn open(stream: Wire) -> Result<Self, Error> {
-        let heard = Arc::new(AtomicBool::new(false));
-        let io = TokioIo::new(Heard { stream, heard: Arc::clone(&heard) });
+        let reads = Reads::default();
+        let io = TokioIo::new(Heard::new(stream, reads.clone()));
         let mut builder = http1::Builder::new();
         builder.max_buf_size(LARGEST_BUFFER).max_headers(MOST_HEADERS);
         let (sender, connection) = builder.handshake(io).await.map_err(broken)?;
-        Ok(Self { sender, connection, heard, reused: false })
+        Ok(Self { sender, connection, reads, reused: false })
     }
 
     /// Sends a request and drives the connection until the answer's head is there.
@@ -50,7 +47,7 @@ impl Live {
         request: Request<Payload>,
         pool: Arc<Pool>,
     ) -> Result<Response<ResponseBody>, Error> {
-        self.heard.store(false, Ordering::Relaxed);
+        let before = self.reads.count();
         let mut answer = pin!(self.sender.send_request(request));
         let mut connection = Some(&mut self.connection);
         let answer = std::future::poll_fn(|cx| {
@@ -69,7 +66,7 @@ impl Live {
             }
             Err(error) => {
                 let error = broken(error);
-                let stale = self.reused && !self.heard.load(Ordering::Relaxed);
+                let stale = self.reused && self.reads.count() == before;
                 Err(if stale { error.stale() } else { error })
             }
         }
@@ -124,55 +121,4 @@ pub(super) fn broken(error: hyper::Error) -> Error {
         "the instance broke off"
     };
     Error::new(Kind::Broken, message).with_source(error)
-}
-
-/// A socket that remembers whether anything came.
-struct Heard {
-    stream: Wire,
-    heard: Arc<AtomicBool>,
-}
-
-impl AsyncRead for Heard {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        let before = buf.filled().len();
-        let result = Pin::new(&mut self.stream).poll_read(cx, buf);
-        if buf.filled().len() > before {
-            self.heard.store(true, Ordering::Relaxed);
-        }
-        result
-    }
-}
-
-impl AsyncWrite for Heard {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(cx, buf)
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bufs: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(cx, bufs)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
-    }
 }

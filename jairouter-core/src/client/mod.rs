@@ -1,4 +1,5 @@
-//! [`HttpClient`]: an HTTP/1.1 client whose connections are driven by the requests that use them.
+//! [`HttpClient`]: an HTTP/1.1 client whose connections are driven by the requests that use them, and which
+//! speaks HTTP/2 where TLS agrees on it.
 //!
 //! A connection has no task of its own. While a request is on it, the request's future and then its
 //! body poll the connection, so a frame needs no channel and no wake-up, and dropping either one
@@ -20,6 +21,9 @@
 
 mod body;
 mod connect;
+mod heard;
+#[cfg(feature = "http2")]
+mod http2;
 mod live;
 mod pool;
 #[cfg(feature = "tls")]
@@ -58,7 +62,7 @@ type Wire = tokio::net::TcpStream;
 #[cfg(feature = "tls")]
 type Wire = tokio_util::either::Either<tokio::net::TcpStream, tls::Secured>;
 
-/// An HTTP/1.1 client of one origin.
+/// A client of one origin, over HTTP/1.1, or over HTTP/2 where that is [offered](Builder::tls) and agreed on.
 ///
 /// Cloning is a reference count; clones share the pool. A request goes to the client's own origin,
 /// whatever authority its URI names.
@@ -75,6 +79,9 @@ struct Shared {
     connector: Arc<Connector>,
     host: HeaderValue,
     pool: Arc<Pool>,
+    /// Where it is offered.
+    #[cfg(feature = "http2")]
+    http2: Option<Arc<http2::Http2>>,
 }
 
 /// Settings of an [`HttpClient`].
@@ -121,7 +128,11 @@ impl Builder {
         self
     }
 
-    /// Speaks TLS: to whom this trusts, and as whom it says. Offer no protocol in it but `http/1.1`.
+    /// Speaks TLS: to whom this trusts, and as whom it says.
+    ///
+    /// Offer `http/1.1` in it, and with the feature `http2` perhaps `h2` before it, or `h2` alone. Over HTTP/2
+    /// requests share a connection of which a task of its own takes care, and [the pool](Self::max_idle) is not
+    /// used.
     #[cfg(feature = "tls")]
     pub fn tls(mut self, config: Arc<ClientConfig>) -> Self {
         self.tls = Some(config);
@@ -131,6 +142,12 @@ impl Builder {
     /// A client of this origin. If the authority names no port it is 80, and 443 for TLS.
     pub fn build(self, origin: &Authority) -> HttpClient {
         let connector = Connector::new(origin, self.connect_timeout);
+        #[cfg(feature = "http2")]
+        let http2 = self
+            .tls
+            .as_ref()
+            .and_then(|tls| http2::Http2::offered(&tls.alpn_protocols, self.idle_timeout))
+            .map(Arc::new);
         #[cfg(feature = "tls")]
         let connector = match self.tls {
             Some(config) => connector.with_tls(origin, tls::Tls::new(origin, config)),
@@ -142,6 +159,8 @@ impl Builder {
                 .unwrap_or(HeaderValue::from_static("localhost")),
             connector: Arc::new(connector),
             pool: Arc::new(Pool::new(self.idle_timeout, self.max_idle)),
+            #[cfg(feature = "http2")]
+            http2,
         }))
     }
 }
@@ -166,6 +185,8 @@ impl HttpClient {
             connector: Arc::clone(&self.0.connector),
             host: self.0.host.clone(),
             pool: Arc::new(self.0.pool.sibling()),
+            #[cfg(feature = "http2")]
+            http2: self.0.http2.as_ref().map(|http2| Arc::new(http2.sibling())),
         }))
     }
 
@@ -187,10 +208,12 @@ impl Service<Request<Payload>> for HttpClient {
 
     fn call(&mut self, mut request: Request<Payload>) -> Self::Future {
         let shared = Arc::clone(&self.0);
+        #[cfg(feature = "http2")]
+        if let Some(http2) = &self.0.http2 {
+            return Box::pin(http2::ask(shared, Arc::clone(http2), request));
+        }
         Box::pin(async move {
-            let path = request.uri().path_and_query().cloned();
-            *request.uri_mut() = Uri::from(path.unwrap_or(PathAndQuery::from_static("/")));
-            request.headers_mut().entry(HOST).or_insert_with(|| shared.host.clone());
+            prepare(&mut request, &shared.host);
             let pooled = match request.extensions().get::<NewConnection>() {
                 // The one that was dead was the last that was used: the others are older.
                 Some(NewConnection) => {
@@ -206,6 +229,13 @@ impl Service<Request<Payload>> for HttpClient {
             live.send(request, Arc::clone(&shared.pool)).await
         })
     }
+}
+
+/// Target and `Host` as HTTP/1.1 has them.
+fn prepare(request: &mut Request<Payload>, host: &HeaderValue) {
+    let path = request.uri().path_and_query().cloned();
+    *request.uri_mut() = Uri::from(path.unwrap_or(PathAndQuery::from_static("/")));
+    request.headers_mut().entry(HOST).or_insert_with(|| host.clone());
 }
 
 impl fmt::Debug for HttpClient {
