@@ -15,7 +15,9 @@ use tokio::sync::{Notify, mpsc};
 use tokio::time::Instant;
 
 use crate::admin::ServedLimit;
-use crate::config::{self, CircuitBreaker, Discovery, HealthCheck, LimitAlgorithm, RateLimit, Tls};
+use crate::config::{
+    self, CircuitBreaker, Discovery, HealthCheck, Http2, LimitAlgorithm, RateLimit, Tls,
+};
 use crate::discover::{Listed, Lister};
 use crate::govern;
 use crate::metrics::{self, Metrics};
@@ -84,6 +86,7 @@ struct Place {
     url: String,
     connect_timeout: Duration,
     tls: Option<Arc<Tls>>,
+    http2: Http2,
 }
 
 /// What the handles of an instance depend on. Of one of which this is the same they go on.
@@ -340,6 +343,6 @@ fn questions(backend: &dyn Backend) -> Vec<String> {
 }
 
 fn place(instance: &config::Instance) -> Place {
-    let tls = instance.tls.clone();
-    Place { url: instance.base_url.clone(), connect_timeout: instance.connect_timeout, tls }
+    let (url, tls) = (instance.base_url.clone(), instance.tls.clone());
+    Place { url, connect_timeout: instance.connect_timeout, tls, http2: instance.http2 }
 }

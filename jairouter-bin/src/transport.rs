@@ -81,7 +81,7 @@ impl Transport {
         } else {
             let client = HttpClient::builder().connect_timeout(instance.connect_timeout);
             let client = match &instance.tls {
-                Some(tls) => client.tls(tls.config()),
+                Some(tls) => client.tls(tls.config(instance.http2)),
                 None => client,
             };
             Kind::Http(client.build(instance.target.authority()))

@@ -4,6 +4,7 @@
 pub mod answer;
 pub mod client;
 pub mod gateway;
+pub mod http2;
 pub mod stack;
 pub mod tls;
 pub mod upstream;

@@ -69,22 +69,41 @@ impl Authority {
         address: SocketAddr,
         name: Option<&str>,
     ) -> io::Result<TlsStream<TcpStream>> {
+        self.connect_offering(address, name, &[]).await.map(|stream| *stream)
+    }
+
+    /// The same, with these protocols to choose from.
+    ///
+    /// # Errors
+    ///
+    /// If there is no TLS.
+    ///
+    /// # Panics
+    ///
+    /// If nobody listens there.
+    pub async fn connect_offering(
+        &self,
+        address: SocketAddr,
+        name: Option<&str>,
+        protocols: &[&str],
+    ) -> io::Result<Box<TlsStream<TcpStream>>> {
         let mut roots = RootCertStore::empty();
         roots.add(self.certificate.clone()).expect("it is a certificate");
         let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
             .with_safe_default_protocol_versions()
             .expect("they are")
             .with_root_certificates(roots);
-        let config = match name.map(|name| self.identity(name)) {
+        let mut config = match name.map(|name| self.identity(name)) {
             Some((certificate, key)) => {
                 config.with_client_auth_cert(vec![certificate], key).expect("they are a pair")
             }
             None => config.with_no_client_auth(),
         };
+        config.alpn_protocols = protocols.iter().map(|one| one.as_bytes().to_vec()).collect();
         let server = ServerName::try_from("localhost").expect("it is a name");
         let stream = TcpStream::connect(address).await.expect("it listens");
         let connected = TlsConnector::from(Arc::new(config)).connect(server, stream);
-        Box::pin(connected).await
+        Box::pin(connected).await.map(Box::new)
     }
 
     /// Asks there in this way, and reads to the end.
@@ -109,6 +128,22 @@ impl Authority {
         answer::parse(&read, true)
             .map(|(answer, _)| answer)
             .ok_or(io::ErrorKind::InvalidData.into())
+    }
+
+    /// What accepts TLS as `localhost`, and takes one of these protocols.
+    ///
+    /// # Panics
+    ///
+    /// If there is no room for a certificate.
+    pub fn acceptor(&self, protocols: &[&str]) -> TlsAcceptor {
+        let (certificate, key) = self.identity("localhost");
+        let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+            .with_safe_default_protocol_versions()
+            .expect("they are")
+            .with_no_client_auth();
+        let mut config = config.with_single_cert(vec![certificate], key).expect("they are a pair");
+        config.alpn_protocols = protocols.iter().map(|one| one.as_bytes().to_vec()).collect();
+        TlsAcceptor::from(Arc::new(config))
     }
 
     /// The files of a certificate of this name, and of its key.

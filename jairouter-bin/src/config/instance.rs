@@ -130,6 +130,7 @@ fn instance(field: &Field<'_>, service: ServiceType, level: &Level) -> Option<In
     instance.health = level.health;
     instance.health.headers.clone_from(&instance.headers);
     instance.discovery = level.discovery;
+    instance.http2 = level.http2;
     if instance.target.scheme() == "https" {
         instance.tls = match level.tls {
             Some(tls) => Some(tls),

@@ -55,7 +55,7 @@ pub use security::{Key, Security};
 pub use tls::{Identity, Tls};
 pub(crate) use tree::{masked, merge, spelled, tree};
 pub use types::{
-    Balance, BalanceKind, Config, Inactive, Instance, Log, LogFormat, Management, ModelName,
+    Balance, BalanceKind, Config, Http2, Inactive, Instance, Log, LogFormat, Management, ModelName,
     Models, Retry, Server, Service, Tell, Text,
 };
 

@@ -19,7 +19,7 @@ use super::reader::Field;
 use super::sections;
 use super::server::set;
 use super::tls::{self, Tls};
-use super::types::{Balance, BalanceKind, Instance, Retry, Service, Tell};
+use super::types::{Balance, BalanceKind, Http2, Instance, Retry, Service, Tell};
 use super::value::{self, flag, whole};
 
 /// What each level may say and the one below it inherits.
@@ -33,6 +33,7 @@ pub(super) struct Level {
     pub(super) health: HealthCheck,
     pub(super) discovery: Discovery,
     pub(super) tls: Option<Arc<Tls>>,
+    pub(super) http2: Http2,
     /// This level's own: each one acts.
     pub(super) rate_limit: Option<RateLimit>,
     /// Those of the levels above that every instance has for itself.
@@ -59,6 +60,7 @@ impl Default for Level {
             health: HealthCheck::default(),
             discovery: Discovery::default(),
             tls: None,
+            http2: Http2::default(),
             rate_limit: None,
             of_each_instance: Vec::new(),
             concurrency: Concurrency::default(),
@@ -98,6 +100,12 @@ impl Level {
         if let Some(field) = map.take("tls") {
             self.tls = tls::tls(&field).or_else(|| self.tls.take());
         }
+        set(map, "http2", &mut self.http2, |text| match (text, flag(text)) {
+            ("auto", _) => Ok(Http2::Offered),
+            (_, Ok(true)) => Ok(Http2::Always),
+            (_, Ok(false)) => Ok(Http2::Never),
+            _ => Err(format!("'{text}' is neither auto nor true nor false")),
+        });
         if let Some(field) = map.take("discovery") {
             sections::discovery(&field, &mut self.discovery);
         }

@@ -19,7 +19,12 @@ pub(super) fn server(field: &Field<'_>, server: &mut Server) {
     let Some(mut map) = field.map() else { return };
     listener(&mut map, &mut server.address, &mut server.port);
     map.refuse_blank("tls", "this says nothing; leave it out, and no TLS is spoken with callers");
-    server.tls = map.take("tls").and_then(|field| tls::identity(&field));
+    let tls = map.take("tls");
+    server.tls = tls.as_ref().and_then(tls::identity);
+    set(&mut map, "http2", &mut server.http2, |text| match value::flag(text)? {
+        true if tls.is_none() => Err("HTTP/2 is spoken over TLS alone: there is no 'tls'".into()),
+        http2 => Ok(http2),
+    });
     set(&mut map, "max-request-body", &mut server.max_request_body, value::size);
     set(&mut map, "max-body-memory", &mut server.max_body_memory, value::size);
     if server.max_body_memory < server.max_request_body {

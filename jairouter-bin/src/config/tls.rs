@@ -14,6 +14,7 @@ use tokio_rustls::rustls::server::WebPkiClientVerifier;
 use tokio_rustls::rustls::{ClientConfig, RootCertStore, ServerConfig};
 
 use super::reader::Field;
+use super::types::Http2;
 
 /// The largest file of certificates or of a key, in bytes.
 const LARGEST: u64 = 1 << 20;
@@ -65,9 +66,16 @@ impl Tls {
         Ok(Self { config: Arc::new(config), of })
     }
 
-    /// As rustls has it.
-    pub fn config(&self) -> Arc<ClientConfig> {
-        Arc::clone(&self.config)
+    /// As rustls has it, with what an instance may choose from.
+    pub fn config(&self, http2: Http2) -> Arc<ClientConfig> {
+        let protocols: &[&[u8]] = match http2 {
+            Http2::Never => return Arc::clone(&self.config),
+            Http2::Offered => &[b"h2", b"http/1.1"],
+            Http2::Always => &[b"h2"],
+        };
+        let mut config = ClientConfig::clone(&self.config);
+        config.alpn_protocols = protocols.iter().map(|protocol| protocol.to_vec()).collect();
+        Arc::new(config)
     }
 }
 
@@ -130,9 +138,14 @@ pub struct Identity {
 }
 
 impl Identity {
-    /// As rustls has it.
-    pub fn config(&self) -> Arc<ServerConfig> {
-        Arc::clone(&self.config)
+    /// As rustls has it, with HTTP/2 among what callers may choose from or without.
+    pub fn config(&self, http2: bool) -> Arc<ServerConfig> {
+        if !http2 {
+            return Arc::clone(&self.config);
+        }
+        let mut config = ServerConfig::clone(&self.config);
+        config.alpn_protocols.insert(0, b"h2".to_vec());
+        Arc::new(config)
     }
 }
 

@@ -55,6 +55,8 @@ pub struct Server {
     pub port: u16,
     /// `server.tls`: who the program is to callers. Default nobody: it speaks no TLS with them.
     pub tls: Option<Arc<Identity>>,
+    /// `server.http2`: whether callers over TLS may choose it. Default they may.
+    pub http2: bool,
     /// `server.max-request-body`, in bytes. Default 32 MiB.
     pub max_request_body: usize,
     /// `server.max-body-memory`, in bytes: all request bodies together. Default 1 GiB.
@@ -83,6 +85,7 @@ impl Default for Server {
             address: Ipv4Addr::LOCALHOST.into(),
             port: 8080,
             tls: None,
+            http2: true,
             max_request_body: 32 << 20,
             max_body_memory: 1 << 30,
             header_timeout: Duration::from_secs(10),
@@ -336,6 +339,8 @@ pub struct Instance {
     pub health: HealthCheck,
     /// `tls`, of an instance that is spoken to over it.
     pub tls: Option<Arc<Tls>>,
+    /// `http2`, over that. Default never.
+    pub http2: Http2,
     /// `discovery`, of an instance that is asked for its models.
     pub discovery: Discovery,
 }
@@ -367,6 +372,7 @@ impl Instance {
             breaker: CircuitBreaker::default(),
             health: HealthCheck::default(),
             tls: None,
+            http2: Http2::default(),
             discovery: Discovery::default(),
         })
     }
@@ -375,6 +381,18 @@ impl Instance {
     pub fn is_asked(&self) -> bool {
         self.active && matches!(self.models, Models::Asked(_))
     }
+}
+
+/// Whether an instance is spoken to over HTTP/2.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum Http2 {
+    /// `false`: over HTTP/1.1 alone.
+    #[default]
+    Never,
+    /// `auto`: as the instance chooses.
+    Offered,
+    /// `true`: or not at all.
+    Always,
 }
 
 /// Which models an instance serves.

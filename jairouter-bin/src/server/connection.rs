@@ -11,7 +11,6 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body::Body as HttpBody;
-use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use jairouter_core::Error;
@@ -21,6 +20,8 @@ use tokio::time::{Instant, sleep_until, timeout};
 use tower::Service;
 
 use super::front::Front;
+use super::http2::{self, Manner};
+use super::received::Received;
 use super::socket::{Socket, Wire};
 use super::{Phase, Serve, Settings, Status};
 
@@ -32,12 +33,13 @@ const MOST_HEADERS: usize = 100;
 const KEEP_ALIVE: Duration = Duration::from_secs(75);
 
 /// How long the last words to a caller may take, once it is being cut off.
-const LAST_WORDS: Duration = Duration::from_secs(1);
+pub(super) const LAST_WORDS: Duration = Duration::from_secs(1);
 
 /// What the parts of a connection tell each other.
 #[derive(Debug, Default)]
 pub(super) struct Shared {
-    begun: AtomicBool,
+    /// How many requests there were, or so.
+    asked: AtomicU32,
     answering: AtomicU32,
     refused_unread: AtomicBool,
     cut: AtomicBool,
@@ -47,13 +49,26 @@ pub(super) struct Shared {
 impl Shared {
     /// A request's head was read; it is being answered until the guard is dropped.
     pub(super) fn answer(self: &Arc<Self>) -> Answering {
-        self.begun.store(true, Ordering::Relaxed);
+        self.asked.fetch_add(1, Ordering::Relaxed);
         self.answering.fetch_add(1, Ordering::Relaxed);
         Answering(Arc::clone(self))
     }
 
     pub(super) fn is_answering(&self) -> bool {
         self.answering.load(Ordering::Relaxed) > 0
+    }
+
+    pub(super) fn asked(&self) -> u32 {
+        self.asked.load(Ordering::Relaxed)
+    }
+
+    /// Every answer has to end now.
+    pub(super) fn cut(&self) {
+        self.cut.store(true, Ordering::Relaxed);
+    }
+
+    pub(super) fn is_cut(&self) -> bool {
+        self.cut.load(Ordering::Relaxed)
     }
 
     /// A request was refused before its body was read.
@@ -86,7 +101,7 @@ impl Answering {
 
     /// Whether the process is about to end, so that this answer must.
     pub(super) fn is_cut(&self) -> bool {
-        self.0.cut.load(Ordering::Relaxed)
+        self.0.is_cut()
     }
 }
 
@@ -97,9 +112,9 @@ impl Drop for Answering {
 }
 
 /// Over when no head has come until then, and never once one has.
-async fn silence(shared: &Shared, until: Instant) {
+pub(super) async fn silence(shared: &Shared, until: Instant) {
     sleep_until(until).await;
-    if shared.begun.load(Ordering::Relaxed) {
+    if shared.asked() > 0 {
         pending::<()>().await;
     }
 }
@@ -115,7 +130,7 @@ pub(super) async fn serve<S, B>(
     mut phase: watch::Receiver<Phase>,
 ) where
     S: Serve,
-    S::Service: Service<Request<Incoming>, Response = Response<B>, Error = Infallible> + Clone,
+    S::Service: Service<Request<Received>, Response = Response<B>, Error = Infallible> + Clone,
     B: HttpBody<Data = Bytes, Error = Error> + 'static,
 {
     let since = Instant::now();
@@ -139,9 +154,15 @@ pub(super) async fn serve<S, B>(
         }
     };
     let shared = Arc::new(Shared::default());
-    let socket = Socket::new(stream, Arc::clone(&shared), settings.write_timeout);
-    let header_timeout = settings.header_timeout;
+    let is_http2 = is_http2(&stream);
+    let (header_timeout, write_timeout) = (settings.header_timeout, settings.write_timeout);
+    let socket = Socket::new(stream, Arc::clone(&shared), write_timeout);
     let front = Front::new(service, settings, status, Arc::clone(&shared), peer);
+    if is_http2 {
+        let manner = Manner { shared, phase, header_timeout, write_timeout, since };
+        // A box, so that connections of HTTP/1 are no larger for it.
+        return Box::pin(http2::serve(socket.multiplexed(), front, manner)).await;
+    }
     let mut connection = pin!(
         http1::Builder::new()
             .timer(TokioTimer::new())
@@ -159,7 +180,7 @@ pub(super) async fn serve<S, B>(
             Phase::Serving => {}
             Phase::Draining => connection.as_mut().graceful_shutdown(),
             Phase::Cut => {
-                shared.cut.store(true, Ordering::Relaxed);
+                shared.cut();
                 connection.as_mut().graceful_shutdown();
                 // However it ends, it is over.
                 let _ = timeout(LAST_WORDS, connection).await;
@@ -176,5 +197,13 @@ pub(super) async fn serve<S, B>(
             _ = connection.as_mut() => return,
             () = silent.as_mut() => return,
         }
+    }
+}
+
+/// Whether that is what was agreed on with the caller.
+fn is_http2(stream: &Wire) -> bool {
+    match stream {
+        Wire::Left(_) => false,
+        Wire::Right(secured) => secured.get_ref().1.alpn_protocol() == Some(b"h2"),
     }
 }

@@ -23,6 +23,7 @@ use tower::util::Oneshot;
 use super::body::Served;
 use super::client_addr::client_addr;
 use super::connection::{Answering, Shared};
+use super::received::Received;
 use super::{Serve, Settings, Status};
 use crate::keys::Keys;
 
@@ -48,7 +49,7 @@ impl<S> Front<S> {
     }
 
     /// What is answered without the gateway.
-    fn answer(&self, request: &Request<Incoming>) -> Option<Response<Bytes>> {
+    fn answer(&self, request: &Request<Received>) -> Option<Response<Bytes>> {
         match request.uri().path() {
             "/healthz" => Some(probe(request, StatusCode::OK, r#"{"status":"ok"}"#)),
             "/readyz" => Some(match self.status.readiness() {
@@ -63,7 +64,7 @@ impl<S> Front<S> {
     fn admit(
         &self,
         keys: &Keys,
-        request: &mut Request<Incoming>,
+        request: &mut Request<Received>,
         id: &HeaderValue,
     ) -> Option<Response<Bytes>> {
         let error = keys.admit(request, Timestamp::now()).err()?;
@@ -89,17 +90,13 @@ impl<S> Front<S> {
     }
 }
 
-impl<S, B> hyper::service::Service<Request<Incoming>> for Front<S>
+impl<S> Front<S>
 where
     S: Serve,
-    S::Service: Service<Request<Incoming>, Response = Response<B>, Error = Infallible> + Clone,
-    B: HttpBody<Data = Bytes, Error = Error>,
+    S::Service: Service<Request<Received>, Error = Infallible> + Clone,
 {
-    type Response = Response<Served<B>>;
-    type Error = Infallible;
-    type Future = Serving<S::Service>;
-
-    fn call(&self, mut request: Request<Incoming>) -> Self::Future {
+    /// Answers, or has it answered.
+    pub(super) fn ask(&self, mut request: Request<Received>) -> Serving<S::Service> {
         let answering = Some(self.shared.answer());
         let id = request_id(request.headers_mut());
         let is_old = request.version() < Version::HTTP_11;
@@ -126,10 +123,25 @@ where
     }
 }
 
+impl<S, B> hyper::service::Service<Request<Incoming>> for Front<S>
+where
+    S: Serve,
+    S::Service: Service<Request<Received>, Response = Response<B>, Error = Infallible> + Clone,
+    B: HttpBody<Data = Bytes, Error = Error>,
+{
+    type Response = Response<Served<B>>;
+    type Error = Infallible;
+    type Future = Serving<S::Service>;
+
+    fn call(&self, request: Request<Incoming>) -> Self::Future {
+        self.ask(request.map(Received::from))
+    }
+}
+
 pin_project! {
     pub(super) struct Serving<S>
     where
-        S: Service<Request<Incoming>>,
+        S: Service<Request<Received>>,
     {
         answering: Option<Answering>,
         // For an answer in the gateway's place.
@@ -144,16 +156,16 @@ pin_project! {
     #[project = StateProj]
     enum State<S>
     where
-        S: Service<Request<Incoming>>,
+        S: Service<Request<Received>>,
     {
         Answered { answer: Option<Response<Bytes>> },
-        Asked { #[pin] response: Oneshot<S, Request<Incoming>> },
+        Asked { #[pin] response: Oneshot<S, Request<Received>> },
     }
 }
 
 impl<S, B> Future for Serving<S>
 where
-    S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible>,
+    S: Service<Request<Received>, Response = Response<B>, Error = Infallible>,
     B: HttpBody<Data = Bytes, Error = Error>,
 {
     type Output = Result<Response<Served<B>>, Infallible>;
@@ -204,7 +216,7 @@ pub(super) fn shutting_down() -> Error {
         .with_retry_after(std::time::Duration::from_secs(1))
 }
 
-fn probe(request: &Request<Incoming>, status: StatusCode, json: &'static str) -> Response<Bytes> {
+fn probe(request: &Request<Received>, status: StatusCode, json: &'static str) -> Response<Bytes> {
     if !matches!(*request.method(), Method::GET | Method::HEAD) {
         let error = Error::new(Kind::BadMethod, "this path takes GET");
         let mut response = envelope::response(&error);
@@ -217,20 +229,30 @@ fn probe(request: &Request<Incoming>, status: StatusCode, json: &'static str) ->
     response
 }
 
-/// Exactly one `Host`, naming a host and perhaps a port (RFC 9112, section 3.2); hyper does not look.
-fn check_host(request: &Request<Incoming>) -> Result<(), Error> {
+/// Exactly one `Host`, naming a host and perhaps a port (RFC 9112, section 3.2); neither hyper nor h2 looks. In
+/// HTTP/2 it is the target's own authority, and a `Host` beside it says the same (RFC 9113, section 8.3.1).
+fn check_host(request: &Request<Received>) -> Result<(), Error> {
     let mut hosts = request.headers().get_all(HOST).iter();
     let bad = |message| Error::new(Kind::Invalid, message).with_code("invalid_host");
-    match (hosts.next(), hosts.next()) {
-        (None, _) if request.version() < Version::HTTP_11 => Ok(()),
-        (None, _) => Err(bad("the request has no Host")),
-        (Some(_), Some(_)) => Err(bad("the request has two Hosts")),
-        (Some(host), None) => {
-            match host.to_str().ok().and_then(|host| host.parse::<Authority>().ok()) {
-                Some(host) if !host.as_str().contains('@') && port_is_one(&host) => Ok(()),
-                _ => Err(bad("the request's Host is not one")),
+    let authority = request.uri().authority().filter(|_| request.version() == Version::HTTP_2);
+    let host = match (hosts.next(), hosts.next(), authority) {
+        (None, _, None) if request.version() < Version::HTTP_11 => return Ok(()),
+        (None, _, None) => return Err(bad("the request has no Host")),
+        (Some(_), Some(_), _) => return Err(bad("the request has two Hosts")),
+        (None, _, Some(authority)) => Some(authority.clone()),
+        (Some(host), None, authority) => {
+            let host = host.to_str().ok().and_then(|host| host.parse::<Authority>().ok());
+            match authority {
+                Some(authority) if host.as_ref() != Some(authority) => {
+                    return Err(bad("the request's Host is not its :authority"));
+                }
+                _ => host,
             }
         }
+    };
+    match host {
+        Some(host) if !host.as_str().contains('@') && port_is_one(&host) => Ok(()),
+        _ => Err(bad("the request's Host is not one")),
     }
 }
 

@@ -5,8 +5,10 @@ mod body;
 mod client_addr;
 mod connection;
 mod front;
+mod http2;
 mod listen;
 mod operators;
+mod received;
 mod signals;
 mod socket;
 mod worker;
@@ -26,7 +28,6 @@ use futures::FutureExt;
 use futures::future::{Either, select};
 use http::{Request, Response};
 use http_body::Body as HttpBody;
-use hyper::body::Incoming;
 use ipnet::IpNet;
 use jairouter_core::Error;
 use jairouter_core::balance::InstanceState;
@@ -38,6 +39,7 @@ use tower::Service;
 
 pub use listen::Listeners;
 pub use operators::Operators;
+pub use received::Received;
 
 use crate::config;
 use crate::keys::Keys;
@@ -63,8 +65,9 @@ pub struct Settings {
 impl Settings {
     /// Those of this configuration.
     pub fn of(server: &config::Server) -> Self {
+        let tls = server.tls.as_ref();
         Self {
-            tls: server.tls.as_ref().map(|identity| TlsAcceptor::from(identity.config())),
+            tls: tls.map(|identity| TlsAcceptor::from(identity.config(server.http2))),
             header_timeout: server.header_timeout,
             write_timeout: server.write_timeout,
             drain_timeout: server.drain_timeout,
@@ -162,9 +165,9 @@ pub fn run<S, B>(
 ) -> io::Result<()>
 where
     S: Serve,
-    S::Service: Service<Request<Incoming>, Response = Response<B>, Error = Infallible>,
+    S::Service: Service<Request<Received>, Response = Response<B>, Error = Infallible>,
     S::Service: Clone + Send + 'static,
-    <S::Service as Service<Request<Incoming>>>::Future: Send,
+    <S::Service as Service<Request<Received>>>::Future: Send,
     B: HttpBody<Data = Bytes, Error = Error> + Send + 'static,
 {
     let (phase, watched) = watch::channel(Phase::Serving);

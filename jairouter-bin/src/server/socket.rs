@@ -31,6 +31,8 @@ pub(super) struct Socket {
     stream: Wire,
     shared: Arc<Shared>,
     write_timeout: Duration,
+    /// Whether it is always read from, so that a caller that leaves is seen without a look.
+    is_multiplexed: bool,
     /// Runs while the caller owes us a read.
     stalled: Option<Pin<Box<Sleep>>>,
     /// Runs once the caller was seen leaving.
@@ -46,11 +48,18 @@ impl Socket {
             stream,
             shared,
             write_timeout,
+            is_multiplexed: false,
             stalled: None,
             leaving: None,
             lingering: None,
             ahead: None,
         }
+    }
+
+    /// The same for HTTP/2.
+    pub(super) fn multiplexed(mut self) -> Self {
+        self.is_multiplexed = true;
+        self
     }
 
     /// Passes on the outcome of a write, unless the caller has not read for too long.
@@ -158,7 +167,7 @@ impl AsyncWrite for Socket {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        if self.shared.is_answering() && self.poll_left(cx).is_ready() {
+        if !self.is_multiplexed && self.shared.is_answering() && self.poll_left(cx).is_ready() {
             return Poll::Ready(Err(io::Error::new(io::ErrorKind::ConnectionAborted, "left")));
         }
         Pin::new(&mut self.stream).poll_flush(cx)

@@ -11,7 +11,6 @@ use bytes::Bytes;
 use futures::FutureExt;
 use http::{HeaderMap, Request, Response};
 use http_body::Body as HttpBody;
-use hyper::body::Incoming;
 use jairouter_core::gateway::request_id;
 use jairouter_core::{Error, Kind, envelope};
 use socket2::{SockRef, TcpKeepalive};
@@ -21,6 +20,7 @@ use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 use tower::Service;
 
+use super::received::Received;
 use super::{Phase, Serve, Status, connection};
 
 /// How long to wait before accepting again when the process is out of descriptors or memory.
@@ -38,9 +38,9 @@ pub(super) async fn run<S, B>(
 ) -> io::Result<()>
 where
     S: Serve,
-    S::Service: Service<Request<Incoming>, Response = Response<B>, Error = Infallible>,
+    S::Service: Service<Request<Received>, Response = Response<B>, Error = Infallible>,
     S::Service: Clone + Send + 'static,
-    <S::Service as Service<Request<Incoming>>>::Future: Send,
+    <S::Service as Service<Request<Received>>>::Future: Send,
     B: HttpBody<Data = Bytes, Error = Error> + Send + 'static,
 {
     let listener = TcpListener::from_std(listener)?;

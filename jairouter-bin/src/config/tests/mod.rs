@@ -102,6 +102,9 @@ fn each_mistake_in_who_may_ask_and_who_is_trusted_is_named_with_its_line() {
         ("          tls: { ca: /etc/hostname }\n", "", "7:", "no certificate"),
         ("          tls: { client-key: /etc/hostname }\n", "", "7:", "no key"),
         ("          tls: { verify: false }\n", "", "7:", "client-certificate"),
+        ("          http2: maybe\n", "", "7:", "neither auto nor true nor false"),
+        ("", "server: { http2: maybe }\n", "1:", "neither true nor false"),
+        ("", "server: { http2: true }\n", "1:", "there is no 'tls'"),
     ]);
 }
 
