@@ -454,3 +454,26 @@ async fn a_caller_that_leaves_takes_all_its_streams_along() {
     drop((caller, asked));
     until("all are left", || upstream.live() == 0).await;
 }
+
+// fault: P12
+#[tokio::test]
+async fn who_waits_to_be_told_to_go_on_is_told_unless_it_is_refused() {
+    let upstream = Upstream::answering(json("200 OK", ANSWER)).await;
+    let (gateway, authority) = serving("", upstream.url());
+    let caller = Caller::connect(&authority, gateway.address()).await;
+    for (content_type, goes_on, status) in
+        [("application/json", true, 200), ("text/plain", false, 415)]
+    {
+        let mut request = post(CHAT);
+        request.headers_mut().insert("expect", "100-continue".parse().unwrap());
+        request.headers_mut().insert("content-type", content_type.parse().unwrap());
+        let (mut answer, mut body) = caller.begin(request).await;
+        let told = std::future::poll_fn(|cx| answer.poll_informational(cx)).await;
+        let told = told.map(|told| told.unwrap().status().as_u16());
+        assert_eq!(told, goes_on.then_some(100), "{content_type}");
+        if goes_on {
+            body.send_data(chat("m", false).into(), true).unwrap();
+        }
+        assert_eq!(read(answer).await.unwrap().status, status);
+    }
+}

@@ -339,3 +339,15 @@ async fn many_small_pieces_that_a_caller_does_not_read_close_no_connection() {
     }
     assert_eq!(engine.connections(), 1);
 }
+
+#[tokio::test]
+async fn another_configuration_is_another_way_to_speak_with_the_same_instance() {
+    let authority = Authority::new();
+    let engine = Engine::start(&authority, answered).await;
+    let gateway = speaking(&authority, "false", "", &[engine.url()]);
+    assert_eq!(status(&gateway).await, 502, "it speaks nothing else");
+    let lines = format!("  tls: {{ ca: '{}' }}\n  http2: true\n", authority.file());
+    gateway.configure("  workers: 1\n", &model(&lines, &[engine.url()]));
+    gateway.logged("another configuration is served").await;
+    assert_eq!(status(&gateway).await, 200);
+}
