@@ -177,7 +177,8 @@ impl AsyncWrite for Socket {
         let this = &mut *self;
         if this.lingering.is_none() {
             ready!(Pin::new(&mut this.stream).poll_shutdown(cx))?;
-            if !this.shared.has_refused_unread() {
+            // Over HTTP/2 each stream sees to that itself.
+            if this.is_multiplexed || !this.shared.has_refused_unread() {
                 return Poll::Ready(Ok(()));
             }
         }

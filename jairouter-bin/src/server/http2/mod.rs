@@ -55,6 +55,10 @@ const SEND_BUFFER: usize = 64 * 1024;
 const MOST_TAKEN_BACK: usize = 20;
 const MOST_MISTAKES: usize = 100;
 
+/// For how long is remembered that an answer was broken off: the caller may not have heard of it yet. What comes of
+/// others is a mistake.
+const MEMORY: Duration = Duration::from_secs(10);
+
 /// How this connection is served.
 pub(super) struct Manner {
     pub(super) shared: Arc<Shared>,
@@ -82,7 +86,9 @@ where
         .data_frame_budget(PIECES)
         .max_send_buffer_size(SEND_BUFFER)
         .max_pending_accept_reset_streams(MOST_TAKEN_BACK)
-        .max_local_error_reset_streams(Some(MOST_MISTAKES));
+        .max_local_error_reset_streams(Some(MOST_MISTAKES))
+        .max_concurrent_reset_streams(MOST_STREAMS as usize)
+        .reset_stream_duration(MEMORY);
     let begun = since + header_timeout;
     let handshake = tokio::select! {
         handshake = builder.handshake::<_, Bytes>(socket) => handshake,

@@ -30,6 +30,11 @@ const CONNECTION_WINDOW: u32 = STREAM_WINDOW * MOST_STREAMS as u32;
 /// it: events of 52 bytes fit for all at once, and any for one.
 const PIECES: usize = 4 * CONNECTION_WINDOW as usize;
 
+/// How many requests that were taken back are remembered, and for how long: their instances may not have heard of it
+/// yet. What comes of others is answered with a reset, and counts as a mistake.
+const REMEMBERED: usize = 1024;
+const MEMORY: Duration = Duration::from_secs(10);
+
 /// The largest head of an answer, in bytes, as HTTP/2 counts them.
 const LARGEST_HEAD: u32 = 128 * 1024;
 
@@ -77,6 +82,10 @@ where
         .initial_window_size(STREAM_WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW)
         .data_frame_budget(PIECES)
+        .max_concurrent_reset_streams(REMEMBERED)
+        .reset_stream_duration(MEMORY)
+        // It is ours to make: callers leave.
+        .max_local_error_reset_streams(None)
         .max_header_list_size(LARGEST_HEAD);
     let failed = |error| unreachable("there is no HTTP/2 with the instance").with_source(error);
     let handshake = builder.handshake::<_, Bytes>(Heard::new(stream, reads.clone()));
