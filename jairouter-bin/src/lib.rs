@@ -17,6 +17,7 @@ pub mod metrics;
 mod reasons;
 pub mod reload;
 pub mod server;
+mod sockets;
 pub mod stack;
 pub mod transport;
 pub mod watch;

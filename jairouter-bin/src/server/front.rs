@@ -175,7 +175,7 @@ where
             },
         };
         let answering = this.answering.take().expect("polled after completion");
-        let response = match response {
+        let mut response = match response {
             Ok(own) => own.map(Served::own),
             Err(passed) => {
                 let (parts, body) = passed.into_parts();
@@ -184,6 +184,9 @@ where
         };
         if response.headers().get(CONNECTION).is_some() {
             answering.shared().refuse_unread();
+        }
+        if answering.shared().is_last() {
+            response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
         }
         let is_event_stream = response
             .headers()

@@ -5,15 +5,19 @@ mod body;
 mod client_addr;
 mod connection;
 mod front;
+mod hand_over;
+mod inherit;
 mod listen;
+mod notify;
 mod operators;
+mod pass;
 mod signals;
 mod socket;
 mod worker;
 
 use std::convert::Infallible;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -34,8 +38,12 @@ use jairouter_core::reload::Reloadable;
 use tokio::runtime;
 use tokio::sync::watch;
 use tokio_rustls::TlsAcceptor;
+use tokio_util::sync::CancellationToken;
 use tower::Service;
 
+use hand_over::HandOver;
+pub(crate) use inherit::addresses;
+pub use inherit::{Inherited, Predecessor};
 pub use listen::Listeners;
 pub use operators::Operators;
 
@@ -90,6 +98,8 @@ pub struct Status {
     connections: AtomicUsize,
     settings: ArcSwap<Settings>,
     instances: ArcSwap<Vec<Arc<InstanceState>>>,
+    /// Once another process serves in place of this one.
+    replaced: CancellationToken,
 }
 
 impl Status {
@@ -100,6 +110,7 @@ impl Status {
             connections: AtomicUsize::new(0),
             settings: ArcSwap::from_pointee(settings),
             instances: ArcSwap::from_pointee(instances),
+            replaced: CancellationToken::new(),
         }
     }
 
@@ -144,11 +155,35 @@ impl Serve for Reloadable<Stack> {
     }
 }
 
-/// Serves until a signal asks for the end, then drains and returns.
+/// Who was before this process, and what else whoever comes after it is to have.
+#[derive(Debug, Default)]
+pub struct Succession {
+    /// Who waits to be replaced by this process.
+    pub predecessor: Option<Predecessor>,
+    /// Where operators are listened to.
+    pub operators: Option<TcpListener>,
+}
+
+impl Succession {
+    /// After this one, and with these operators.
+    ///
+    /// # Errors
+    ///
+    /// If there is no other handle of their socket to be had.
+    pub fn new(
+        predecessor: Option<Predecessor>,
+        operators: Option<&Operators>,
+    ) -> io::Result<Self> {
+        Ok(Self { predecessor, operators: operators.map(Operators::socket).transpose()? })
+    }
+}
+
+/// Serves until a signal asks for the end or for another process, then drains and returns.
 ///
 /// `service` makes what answers on one core; `background` runs beside them on this thread, in the main
 /// runtime, until the end. The first signal closes the listeners and lets answers finish within the drain
-/// timeout; a second one ends the process at once.
+/// timeout; a second one ends the process at once. SIGUSR2 starts the program anew with the same sockets, and
+/// once that serves it is as with the first signal.
 ///
 /// # Errors
 ///
@@ -156,6 +191,7 @@ impl Serve for Reloadable<Stack> {
 pub fn run<S, B>(
     main: &runtime::Runtime,
     listeners: Listeners,
+    succession: Succession,
     status: &Arc<Status>,
     background: impl Future<Output = ()>,
     mut service: impl FnMut() -> S,
@@ -169,12 +205,13 @@ where
 {
     let (phase, watched) = watch::channel(Phase::Serving);
     let mut workers = Vec::new();
-    for (index, listener) in listeners.into_iter().enumerate() {
+    let is_held = listeners.are_held();
+    for (index, share) in listeners.shares()?.into_iter().enumerate() {
         let (service, status) = (service(), Arc::clone(status));
         let watched = watched.clone();
         let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
         let work = move || {
-            let result = runtime.block_on(worker::run(listener, service, status, watched));
+            let result = runtime.block_on(worker::run(share, is_held, service, status, watched));
             // A name may be being resolved, which nobody waits for any more.
             runtime.shutdown_background();
             result
@@ -182,8 +219,10 @@ where
         workers.push(thread::Builder::new().name(format!("worker-{index}")).spawn(work)?);
     }
     drop(watched);
+    let Succession { predecessor, operators } = succession;
+    let sockets = HandOver { callers: listeners.into_sockets(), operators, held: is_held };
     main.block_on(async {
-        let supervised = pin!(signals::supervise(&phase, status));
+        let supervised = pin!(signals::supervise(&phase, status, sockets, predecessor));
         let background = pin!(background.then(|()| std::future::pending::<()>()));
         match select(supervised, background).await {
             Either::Left((ended, _)) => ended,

@@ -1,10 +1,12 @@
-//! One core's share: its listener and the connections it accepted.
+//! One core's share: its listeners and the connections it accepted.
 
 use std::convert::Infallible;
+use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::task::Poll;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -29,9 +31,11 @@ const BREATH: Duration = Duration::from_millis(200);
 /// How long a caller over the limit may take to hear of it.
 const REFUSAL: Duration = Duration::from_secs(1);
 
-/// Accepts until the phase changes, and returns when the last connection has ended.
+/// Accepts until the phase changes, and returns when the last connection has ended. Who waits in listeners that
+/// are held by others is left to those.
 pub(super) async fn run<S, B>(
-    listener: std::net::TcpListener,
+    listeners: Vec<std::net::TcpListener>,
+    are_held: bool,
     service: S,
     status: Arc<Status>,
     mut phase: watch::Receiver<Phase>,
@@ -43,7 +47,8 @@ where
     <S::Service as Service<Request<Incoming>>>::Future: Send,
     B: HttpBody<Data = Bytes, Error = Error> + Send + 'static,
 {
-    let listener = TcpListener::from_std(listener)?;
+    let listeners: io::Result<Vec<_>> = listeners.into_iter().map(TcpListener::from_std).collect();
+    let mut listeners = Accepting { listeners: listeners?, next: 0 };
     // Every connection holds a receiver; the sender sees the last one go.
     let (ended, alive) = watch::channel(());
     let serve = |stream: TcpStream, peer: SocketAddr| {
@@ -75,7 +80,7 @@ where
     loop {
         tokio::select! {
             _ = ending.changed() => break,
-            accepted = listener.accept() => match accepted {
+            accepted = listeners.accept() => match accepted {
                 Ok((stream, peer)) => serve(stream, peer),
                 Err(error) if is_the_caller_s(&error) => {}
                 Err(error) => {
@@ -86,14 +91,36 @@ where
         }
     }
     // The kernel has completed these handshakes: to their callers the connection is made.
-    while let Some(Ok((stream, peer))) = listener.accept().now_or_never() {
+    while !are_held && let Some(Ok((stream, peer))) = listeners.accept().now_or_never() {
         serve(stream, peer);
     }
-    drop((listener, alive));
+    drop((listeners, alive));
     ended.closed().await;
     // Held until here, so that whoever waits for all workers waits for this one.
     let _ = phase.borrow_and_update();
     Ok(())
+}
+
+/// Listeners that are accepted from in turn, so that none waits for the others to be empty.
+struct Accepting {
+    listeners: Vec<TcpListener>,
+    next: usize,
+}
+
+impl Accepting {
+    async fn accept(&mut self) -> io::Result<(TcpStream, SocketAddr)> {
+        poll_fn(|cx| {
+            for _ in 0..self.listeners.len() {
+                let accepted = self.listeners[self.next].poll_accept(cx);
+                self.next = (self.next + 1) % self.listeners.len();
+                if accepted.is_ready() {
+                    return accepted;
+                }
+            }
+            Poll::Pending
+        })
+        .await
+    }
 }
 
 /// Tells a caller over the limit so, and reads what it sends meanwhile so that it gets the answer.
