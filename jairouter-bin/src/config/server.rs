@@ -23,6 +23,7 @@ pub(super) fn server(field: &Field<'_>, server: &mut Server) {
     set(&mut map, "header-timeout", &mut server.header_timeout, value::timeout);
     set(&mut map, "body-timeout", &mut server.body_timeout, value::timeout);
     set(&mut map, "write-timeout", &mut server.write_timeout, value::timeout);
+    set(&mut map, "shutdown-delay", &mut server.shutdown_delay, value::duration);
     set(&mut map, "drain-timeout", &mut server.drain_timeout, value::duration);
     set(&mut map, "max-connections", &mut server.max_connections, |text| {
         whole(text, 1, u64::MAX).map(|count| Some(count as usize))

@@ -55,6 +55,8 @@ pub struct Server {
     pub body_timeout: Duration,
     /// `server.write-timeout`: for a caller that does not read. Default 60 s.
     pub write_timeout: Duration,
+    /// `server.shutdown-delay`: from the signal to the end of accepting. Default 0.
+    pub shutdown_delay: Duration,
     /// `server.drain-timeout`: for answers to finish at the end. Default 30 s.
     pub drain_timeout: Duration,
     /// `server.trusted-proxies`. Default none.
@@ -78,6 +80,7 @@ impl Default for Server {
             header_timeout: Duration::from_secs(10),
             body_timeout: Duration::from_secs(10),
             write_timeout: Duration::from_secs(60),
+            shutdown_delay: Duration::ZERO,
             drain_timeout: Duration::from_secs(30),
             trusted_proxies: Vec::new(),
             max_connections: None,

@@ -177,12 +177,15 @@ pub(super) async fn serve<S, B>(
     // has a shorter one of its own, since nobody connects in order to say nothing.
     let mut silent = pin!(silence(&shared, since + header_timeout));
     let mut lull = pin!(sleep(LULL));
-    let mut is_closing = false;
+    let (mut is_draining, mut is_closing) = (false, false);
     let mut current = *phase.borrow_and_update();
     loop {
         match current {
+            Phase::Leaving => shared.last.store(true, Ordering::Relaxed),
             // hyper would close at once what waits for a request, and the request may be on its way.
-            Phase::Draining if !shared.last.swap(true, Ordering::Relaxed) => {
+            Phase::Draining if !is_draining => {
+                is_draining = true;
+                shared.last.store(true, Ordering::Relaxed);
                 lull.as_mut().reset(Instant::now() + LULL);
             }
             Phase::Serving | Phase::Draining => {}
@@ -203,7 +206,7 @@ pub(super) async fn serve<S, B>(
             // How it ended is known to whoever holds the request; the connection itself is gone.
             _ = connection.as_mut() => return,
             () = silent.as_mut() => return,
-            () = lull.as_mut(), if shared.is_last() && !is_closing => {
+            () = lull.as_mut(), if is_draining && !is_closing => {
                 if shared.is_quiet() {
                     is_closing = true;
                     // What comes after all is read, so that the close is none that destroys an answer.

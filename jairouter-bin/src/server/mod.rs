@@ -60,6 +60,8 @@ pub struct Settings {
     pub header_timeout: Duration,
     /// How long a caller may leave what was written to it unread.
     pub write_timeout: Duration,
+    /// How long everything is still served once the process is asked to end.
+    pub shutdown_delay: Duration,
     /// How long answers may take to finish once the process is asked to end.
     pub drain_timeout: Duration,
     /// The proxies whose `X-Forwarded-For` is believed.
@@ -75,6 +77,7 @@ impl Settings {
             tls: server.tls.as_ref().map(|identity| TlsAcceptor::from(identity.config())),
             header_timeout: server.header_timeout,
             write_timeout: server.write_timeout,
+            shutdown_delay: server.shutdown_delay,
             drain_timeout: server.drain_timeout,
             trusted_proxies: server.trusted_proxies.clone(),
             max_connections: server.max_connections.unwrap_or(usize::MAX),
@@ -83,9 +86,11 @@ impl Settings {
 }
 
 /// How far the process has come.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Phase {
     Serving,
+    /// As before, but every answer is the last of its connection.
+    Leaving,
     /// No new connections; answers may finish.
     Draining,
     /// Every answer ends now.
@@ -181,8 +186,8 @@ impl Succession {
 /// Serves until a signal asks for the end or for another process, then drains and returns.
 ///
 /// `service` makes what answers on one core; `background` runs beside them on this thread, in the main
-/// runtime, until the end. The first signal closes the listeners and lets answers finish within the drain
-/// timeout; a second one ends the process at once. SIGUSR2 starts the program anew with the same sockets, and
+/// runtime, until the end. The first signal, after the shutdown delay, closes the listeners and lets answers
+/// finish within the drain timeout; a second one ends the process at once. SIGUSR2 starts the program anew with the same sockets, and
 /// once that serves it is as with the first signal.
 ///
 /// # Errors

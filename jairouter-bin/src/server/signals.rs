@@ -56,6 +56,8 @@ pub(super) async fn supervise(
     match why {
         Why::Signal(signal) => {
             notify("STOPPING=1");
+            leave(signal, &mut signals, phase, status).await;
+            let connections = status.connections.load(Ordering::Relaxed);
             tracing::info!(signal, connections, "draining: no new connections, answers may finish");
         }
         Why::Replaced(pid) => {
@@ -108,6 +110,24 @@ async fn until_the_end(signals: &mut Signals, replace: &mut Signal, sockets: &Ha
                 }
             },
         }
+    }
+}
+
+/// Goes on serving for as long as whoever sends requests may take to see that no more should be sent.
+async fn leave(signal: &str, signals: &mut Signals, phase: &watch::Sender<Phase>, status: &Status) {
+    let delay = status.settings().shutdown_delay;
+    if delay.is_zero() {
+        return;
+    }
+    tracing::info!(
+        signal,
+        ?delay,
+        "not ready any more: everything is still served until the delay is over"
+    );
+    phase.send_replace(Phase::Leaving);
+    tokio::select! {
+        () = sleep(delay) => {}
+        _ = signals.end() => at_once(),
     }
 }
 

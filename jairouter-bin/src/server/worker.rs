@@ -31,7 +31,7 @@ const BREATH: Duration = Duration::from_millis(200);
 /// How long a caller over the limit may take to hear of it.
 const REFUSAL: Duration = Duration::from_secs(1);
 
-/// Accepts until the phase changes, and returns when the last connection has ended. Who waits in listeners that
+/// Accepts until answers are only to finish, and returns when the last connection has ended. Who waits in listeners that
 /// are held by others is left to those.
 pub(super) async fn run<S, B>(
     listeners: Vec<std::net::TcpListener>,
@@ -79,7 +79,7 @@ where
     let mut ending = phase.clone();
     loop {
         tokio::select! {
-            _ = ending.changed() => break,
+            _ = ending.wait_for(|phase| *phase >= Phase::Draining) => break,
             accepted = listeners.accept() => match accepted {
                 Ok((stream, peer)) => serve(stream, peer),
                 Err(error) if is_the_caller_s(&error) => {}
