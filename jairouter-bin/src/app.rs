@@ -18,7 +18,7 @@ use crate::discover::{self, Known};
 use crate::live::Live;
 use crate::reload::{self, Refused, Source};
 use crate::server::{Inherited, Succession};
-use crate::{doctor, greeting, keys, local, log, server, sockets};
+use crate::{doctor, greeting, keys, local, log, panics, server, sockets};
 
 /// Runs the program and returns how it ended: 0 if it did what it was asked.
 pub fn run(cli: &Cli) -> ExitCode {
@@ -175,6 +175,7 @@ fn serve(
     // What is not served is closed.
     drop(inherited);
     let mut live = Live::new(config, known, source)?;
+    panics::watch(live.metrics().panics.clone());
     let status = Arc::clone(live.status());
     let cores: Vec<_> = (0..workers).map(|_| live.core()).collect();
     let mut cores = cores.into_iter();

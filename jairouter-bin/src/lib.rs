@@ -14,6 +14,7 @@ pub mod live;
 pub mod local;
 pub mod log;
 pub mod metrics;
+mod panics;
 mod reasons;
 pub mod reload;
 pub mod server;

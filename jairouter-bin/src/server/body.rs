@@ -10,6 +10,7 @@ use pin_project_lite::pin_project;
 
 use super::connection::Answering;
 use super::front::shutting_down;
+use crate::panics::{self, caught};
 
 pin_project! {
     /// A body that is cut off when its connection is: a stream of events with one that says why.
@@ -25,13 +26,13 @@ pin_project! {
     }
 }
 
-/// How far the caller has been told.
-#[derive(Clone, Copy, PartialEq, Eq)]
+/// How far the caller has been told, and of what.
+#[derive(Clone, Copy)]
 enum LastWords {
     None,
     /// The event is out. hyper would drop it if the error followed at once.
-    Said,
-    Flushed,
+    Said(fn() -> Error),
+    Flushed(fn() -> Error),
 }
 
 impl<B> Served<B> {
@@ -78,28 +79,38 @@ impl<B: HttpBody<Data = Bytes, Error = Error>> HttpBody for Served<B> {
         if !this.own.is_empty() {
             return Poll::Ready(Some(Ok(Frame::data(std::mem::take(this.own)))));
         }
-        match this.last_words {
+        match *this.last_words {
             LastWords::None => {}
-            LastWords::Said => {
-                *this.last_words = LastWords::Flushed;
+            LastWords::Said(why) => {
+                *this.last_words = LastWords::Flushed(why);
                 cx.waker().wake_by_ref();
                 return Poll::Pending;
             }
-            LastWords::Flushed => return Poll::Ready(Some(Err(shutting_down()))),
+            LastWords::Flushed(why) => return Poll::Ready(Some(Err(why()))),
         }
         let Some(passed) = this.passed.as_mut().as_pin_mut() else {
             return Poll::Ready(None);
         };
-        if !passed.is_end_stream() && this.answering.as_ref().is_some_and(Answering::is_cut) {
-            // The engine is let go of before the caller is told.
-            this.passed.set(None);
-            if *this.is_event_stream {
-                *this.last_words = LastWords::Said;
-                return Poll::Ready(Some(Ok(Frame::data(envelope::event(&shutting_down())))));
+        let is_cut = this.answering.as_ref().is_some_and(Answering::is_cut);
+        let polled = match is_cut && !passed.is_end_stream() {
+            true => Err(shutting_down as fn() -> Error),
+            false => caught(|| passed.poll_frame(cx)).map_err(|_| panics::error as fn() -> Error),
+        };
+        let frame = match polled {
+            Ok(frame) => ready!(frame),
+            Err(why) => {
+                // The engine is let go of before the caller is told.
+                let _ = caught(|| this.passed.set(None));
+                *this.last_words = LastWords::Flushed(why);
+                match *this.is_event_stream {
+                    true => {
+                        *this.last_words = LastWords::Said(why);
+                        Some(Ok(Frame::data(envelope::event(&why()))))
+                    }
+                    false => Some(Err(why())),
+                }
             }
-            return Poll::Ready(Some(Err(shutting_down())));
-        }
-        let frame = ready!(passed.poll_frame(cx));
+        };
         if let (Some(Err(_)), true) = (&frame, *this.is_close_delimited)
             && let Some(answering) = this.answering
         {
@@ -110,7 +121,7 @@ impl<B: HttpBody<Data = Bytes, Error = Error>> HttpBody for Served<B> {
 
     fn is_end_stream(&self) -> bool {
         self.own.is_empty()
-            && self.last_words == LastWords::None
+            && matches!(self.last_words, LastWords::None)
             && self.passed.as_ref().is_none_or(HttpBody::is_end_stream)
     }
 

@@ -25,6 +25,7 @@ use super::client_addr::client_addr;
 use super::connection::{Answering, Shared};
 use super::{Serve, Settings, Status};
 use crate::keys::Keys;
+use crate::panics::{self, Panicked, caught};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
@@ -69,7 +70,7 @@ impl<S> Front<S> {
         let error = keys.admit(request, Timestamp::now()).err()?;
         let client = client_addr(self.peer, request.headers(), &self.settings.trusted_proxies);
         let path = request.uri().path();
-        let endpoint = Endpoint::from_path(path.strip_prefix("/api").unwrap_or(path));
+        let endpoint = endpoint_of(path);
         // Any other path may be long, or hold what is none of the log's business.
         tracing::info!(
             target: "access",
@@ -80,10 +81,7 @@ impl<S> Front<S> {
             %client,
             "refused at the door"
         );
-        let mut response = match endpoint {
-            Some(endpoint) => envelope::response_to(endpoint, &error),
-            None => envelope::response(&error),
-        };
+        let mut response = told(endpoint, &error);
         response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         Some(response)
     }
@@ -103,26 +101,28 @@ where
         let answering = Some(self.shared.answer());
         let id = request_id(request.headers_mut());
         let is_old = request.version() < Version::HTTP_11;
-        let (answer, service) = self
-            .service
-            .ask(|keys| self.answer(&request).or_else(|| self.admit(keys, &mut request, &id)));
-        if let Some(mut answer) = answer {
+        let endpoint = endpoint_of(request.uri().path());
+        let looked_at = caught(|| {
+            self.service
+                .ask(|keys| self.answer(&request).or_else(|| self.admit(keys, &mut request, &id)))
+        });
+        let (answer, service) = match looked_at {
+            Ok((answer, service)) => (answer, Some(service)),
+            Err(Panicked) => (Some(told(endpoint, &panics::error())), None),
+        };
+        let (None, Some(service)) = (&answer, service) else {
+            let mut answer = answer.unwrap_or_default();
             answer.headers_mut().insert(REQUEST_ID, id);
             if !request.body().is_end_stream() {
                 answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
             }
-            let id = None;
-            return Serving {
-                answering,
-                id,
-                is_old,
-                state: State::Answered { answer: Some(answer) },
-            };
-        }
+            let state = State::Answered { answer: Some(answer) };
+            return Serving { answering, id: None, endpoint, is_old, state };
+        };
         let client = client_addr(self.peer, request.headers(), &self.settings.trusted_proxies);
         request.extensions_mut().insert(ClientAddr(client));
         let response = Oneshot::new(service, request);
-        Serving { answering, id: Some(id), is_old, state: State::Asked { response } }
+        Serving { answering, id: Some(id), endpoint, is_old, state: State::Asked { response } }
     }
 }
 
@@ -134,6 +134,7 @@ pin_project! {
         answering: Option<Answering>,
         // For an answer in the gateway's place.
         id: Option<HeaderValue>,
+        endpoint: Option<Endpoint>,
         is_old: bool,
         #[pin]
         state: State<S>,
@@ -159,21 +160,29 @@ where
     type Output = Result<Response<Served<B>>, Infallible>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let this = self.project();
+        let mut this = self.project();
         let is_cut = this.answering.as_ref().is_some_and(Answering::is_cut);
-        let response = match this.state.project() {
+        let response = match this.state.as_mut().project() {
             StateProj::Answered { answer } => Ok(answer.take().expect("polled after completion")),
-            StateProj::Asked { response } => match response.poll(cx) {
-                Poll::Ready(Ok(response)) => Err(response),
-                Poll::Pending if is_cut => {
-                    let mut answer = envelope::response(&shutting_down());
-                    answer.headers_mut().extend(this.id.take().map(|id| (REQUEST_ID, id)));
+            StateProj::Asked { response } => match caught(|| response.poll(cx)) {
+                Ok(Poll::Ready(Ok(response))) => Err(response),
+                Ok(Poll::Pending) if is_cut => Ok(told(*this.endpoint, &shutting_down())),
+                Ok(Poll::Pending) => return Poll::Pending,
+                Ok(Poll::Ready(Err(never))) => match never {},
+                Err(Panicked) => {
+                    // What it holds is let go of before its caller hears of it.
+                    let _ = caught(|| this.state.set(State::Answered { answer: None }));
+                    let mut answer = told(*this.endpoint, &panics::error());
+                    // How much of its body was read nobody knows any more.
+                    answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
                     Ok(answer)
                 }
-                Poll::Pending => return Poll::Pending,
-                Poll::Ready(Err(never)) => match never {},
             },
         };
+        let response = response.map(|mut own| {
+            own.headers_mut().extend(this.id.take().map(|id| (REQUEST_ID, id)));
+            own
+        });
         let answering = this.answering.take().expect("polled after completion");
         let mut response = match response {
             Ok(own) => own.map(Served::own),
@@ -197,6 +206,19 @@ where
         Poll::Ready(Ok(response.map(|body| {
             body.close_delimited(is_close_delimited).guarded(answering, is_event_stream)
         })))
+    }
+}
+
+/// What was asked, if that is something the gateway does.
+fn endpoint_of(path: &str) -> Option<Endpoint> {
+    Endpoint::from_path(path.strip_prefix("/api").unwrap_or(path))
+}
+
+/// An error in the words of what was asked.
+fn told(endpoint: Option<Endpoint>, error: &Error) -> Response<Bytes> {
+    match endpoint {
+        Some(endpoint) => envelope::response_to(endpoint, error),
+        None => envelope::response(error),
     }
 }
 

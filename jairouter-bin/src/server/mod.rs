@@ -13,6 +13,8 @@ mod operators;
 mod pass;
 mod signals;
 mod socket;
+#[cfg(test)]
+mod tests;
 mod worker;
 
 use std::convert::Infallible;
