@@ -1,7 +1,7 @@
 //! A caller that sends exact bytes and reads to the end, whatever that is.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use socket2::SockRef;
@@ -27,6 +27,18 @@ impl RawClient {
     /// If nobody listens.
     pub async fn connect(address: SocketAddr) -> Self {
         let stream = TcpStream::connect(address).await.expect("somebody listens");
+        Self { stream, read: Vec::new() }
+    }
+
+    /// Connects from this address.
+    ///
+    /// # Panics
+    ///
+    /// If nobody listens.
+    pub async fn connect_from(from: IpAddr, address: SocketAddr) -> Self {
+        let socket = TcpSocket::new_v4().expect("a socket");
+        socket.bind((from, 0).into()).expect("it is ours");
+        let stream = socket.connect(address).await.expect("somebody listens");
         Self { stream, read: Vec::new() }
     }
 

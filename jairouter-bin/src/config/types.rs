@@ -63,6 +63,8 @@ pub struct Server {
     pub trusted_proxies: Vec<IpNet>,
     /// `server.max-connections`. Default unlimited.
     pub max_connections: Option<usize>,
+    /// `server.max-connections-per-client`. Default unlimited.
+    pub max_connections_per_client: Option<usize>,
     /// `server.workers`, each a thread. Default one for each core.
     pub workers: Option<NonZeroUsize>,
     /// `server.log`.
@@ -84,6 +86,7 @@ impl Default for Server {
             drain_timeout: Duration::from_secs(30),
             trusted_proxies: Vec::new(),
             max_connections: None,
+            max_connections_per_client: None,
             workers: None,
             log: Log::default(),
         }

@@ -4,6 +4,7 @@
 mod body;
 mod client_addr;
 mod connection;
+mod crowd;
 mod front;
 mod hand_over;
 mod inherit;
@@ -22,7 +23,7 @@ use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
@@ -43,6 +44,7 @@ use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tower::Service;
 
+use crowd::Crowd;
 use hand_over::HandOver;
 pub(crate) use inherit::addresses;
 pub use inherit::{Inherited, Predecessor};
@@ -70,6 +72,8 @@ pub struct Settings {
     pub trusted_proxies: Vec<IpNet>,
     /// How many connections are served at a time.
     pub max_connections: usize,
+    /// How many connections each client may have at a time, but for trusted proxies.
+    pub max_connections_per_client: Option<usize>,
 }
 
 impl Settings {
@@ -83,6 +87,7 @@ impl Settings {
             drain_timeout: server.drain_timeout,
             trusted_proxies: server.trusted_proxies.clone(),
             max_connections: server.max_connections.unwrap_or(usize::MAX),
+            max_connections_per_client: server.max_connections_per_client,
         }
     }
 }
@@ -102,7 +107,7 @@ enum Phase {
 /// What `/readyz` tells, how many are connected, and how they are served.
 pub struct Status {
     draining: AtomicBool,
-    connections: AtomicUsize,
+    crowd: Arc<Crowd>,
     settings: ArcSwap<Settings>,
     instances: ArcSwap<Vec<Arc<InstanceState>>>,
     /// Once another process serves in place of this one.
@@ -114,7 +119,7 @@ impl Status {
     pub fn new(settings: Settings, instances: Vec<Arc<InstanceState>>) -> Self {
         Self {
             draining: AtomicBool::new(false),
-            connections: AtomicUsize::new(0),
+            crowd: Arc::default(),
             settings: ArcSwap::from_pointee(settings),
             instances: ArcSwap::from_pointee(instances),
             replaced: CancellationToken::new(),

@@ -52,12 +52,12 @@ pub(super) async fn supervise(
     }
     let why = until_the_end(&mut signals, &mut replace, &sockets).await;
     status.draining.store(true, Ordering::Relaxed);
-    let connections = status.connections.load(Ordering::Relaxed);
+    let connections = status.crowd.len();
     match why {
         Why::Signal(signal) => {
             notify("STOPPING=1");
             leave(signal, &mut signals, phase, status).await;
-            let connections = status.connections.load(Ordering::Relaxed);
+            let connections = status.crowd.len();
             tracing::info!(signal, connections, "draining: no new connections, answers may finish");
         }
         Why::Replaced(pid) => {
@@ -77,7 +77,7 @@ pub(super) async fn supervise(
             // Each worker holds a receiver until its last connection has ended.
             () = phase.closed() => return Ok(()),
             () = &mut late, if *phase.borrow() == Phase::Draining => {
-                let connections = status.connections.load(Ordering::Relaxed);
+                let connections = status.crowd.len();
                 tracing::warn!(connections, "the time to drain is up: cutting the answers that are left");
                 phase.send_replace(Phase::Cut);
             }

@@ -5,7 +5,6 @@ use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::task::Poll;
 use std::time::Duration;
 
@@ -23,6 +22,7 @@ use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 use tower::Service;
 
+use super::crowd::Refusal;
 use super::{Phase, Serve, Status, connection};
 
 /// How long to wait before accepting again when the process is out of descriptors or memory.
@@ -53,13 +53,16 @@ where
     let (ended, alive) = watch::channel(());
     let serve = |stream: TcpStream, peer: SocketAddr| {
         let settings = status.settings();
-        let Some(counted) = Counted::new(&status, settings.max_connections) else {
-            tracing::warn!(limit = settings.max_connections, "refused a connection over the limit");
-            // One that speaks TLS would read it as nonsense.
-            if settings.tls.is_none() {
-                drop(tokio::spawn(timeout(REFUSAL, refuse(stream))));
+        let counted = match status.crowd.enter(peer.ip(), &settings) {
+            Ok(counted) => counted,
+            Err(refusal) => {
+                tracing::warn!(peer = %peer.ip(), ?refusal, "refused a connection over the limit");
+                // One that speaks TLS would read it as nonsense.
+                if settings.tls.is_none() {
+                    drop(tokio::spawn(timeout(REFUSAL, refuse(stream, refusal))));
+                }
+                return;
             }
-            return;
         };
         prepare(&stream, settings.write_timeout);
         let served = connection::serve(
@@ -124,8 +127,12 @@ impl Accepting {
 }
 
 /// Tells a caller over the limit so, and reads what it sends meanwhile so that it gets the answer.
-async fn refuse(mut stream: TcpStream) -> io::Result<()> {
-    let error = Error::new(Kind::Overloaded, "the gateway has as many connections as it may");
+async fn refuse(mut stream: TcpStream, refusal: Refusal) -> io::Result<()> {
+    let why = match refusal {
+        Refusal::Full(_) => "the gateway has as many connections as it may",
+        Refusal::OfClient(_) => "you have as many connections to the gateway as one may",
+    };
+    let error = Error::new(Kind::Overloaded, why);
     let body = envelope::body(&error);
     let id = request_id(&mut HeaderMap::new());
     let head = format!(
@@ -166,21 +173,4 @@ fn prepare(stream: &TcpStream, write_timeout: Duration) {
     let _ = socket.set_tcp_user_timeout(Some(write_timeout.max(Duration::from_secs(30))));
     #[cfg(not(target_os = "linux"))]
     let _ = write_timeout;
-}
-
-/// One connection of those that are counted.
-struct Counted(Arc<Status>);
-
-impl Counted {
-    fn new(status: &Arc<Status>, limit: usize) -> Option<Self> {
-        let free = |count: usize| (count < limit).then_some(count + 1);
-        let counted = status.connections.fetch_update(Ordering::Relaxed, Ordering::Relaxed, free);
-        counted.is_ok().then(|| Self(Arc::clone(status)))
-    }
-}
-
-impl Drop for Counted {
-    fn drop(&mut self) {
-        self.0.connections.fetch_sub(1, Ordering::Relaxed);
-    }
 }
