@@ -6,9 +6,10 @@ use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{ALLOW, CONNECTION, CONTENT_TYPE, HOST, WWW_AUTHENTICATE};
+use http::header::{ALLOW, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HOST, WWW_AUTHENTICATE};
 use http::uri::Authority;
 use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode, Version};
 use http_body::Body as HttpBody;
@@ -117,12 +118,13 @@ where
                 answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
             }
             let state = State::Answered { answer: Some(answer) };
-            return Serving { answering, id: None, endpoint, is_old, state };
+            return Serving { answering, id: None, endpoint, keep_alive: None, is_old, state };
         };
         let client = client_addr(self.peer, request.headers(), &self.settings.trusted_proxies);
         request.extensions_mut().insert(ClientAddr(client));
-        let response = Oneshot::new(service, request);
-        Serving { answering, id: Some(id), endpoint, is_old, state: State::Asked { response } }
+        let keep_alive = self.settings.stream_keep_alive;
+        let state = State::Asked { response: Oneshot::new(service, request) };
+        Serving { answering, id: Some(id), endpoint, keep_alive, is_old, state }
     }
 }
 
@@ -135,6 +137,7 @@ pin_project! {
         // For an answer in the gateway's place.
         id: Option<HeaderValue>,
         endpoint: Option<Endpoint>,
+        keep_alive: Option<Duration>,
         is_old: bool,
         #[pin]
         state: State<S>,
@@ -203,8 +206,12 @@ where
             .is_some_and(|value| value.as_bytes().starts_with(b"text/event-stream"));
         // A stream of events says itself that it failed, and a reset could overtake that.
         let is_close_delimited = *this.is_old && !is_event_stream;
+        let has_length = response.headers().contains_key(CONTENT_LENGTH);
+        let keep_alive = this.keep_alive.filter(|_| is_event_stream && !has_length);
         Poll::Ready(Ok(response.map(|body| {
-            body.close_delimited(is_close_delimited).guarded(answering, is_event_stream)
+            body.close_delimited(is_close_delimited)
+                .kept_alive(keep_alive)
+                .guarded(answering, is_event_stream)
         })))
     }
 }
@@ -226,7 +233,7 @@ fn told(endpoint: Option<Endpoint>, error: &Error) -> Response<Bytes> {
 pub(super) fn shutting_down() -> Error {
     Error::new(Kind::Overloaded, "the gateway is shutting down")
         .with_code("server_shutting_down")
-        .with_retry_after(std::time::Duration::from_secs(1))
+        .with_retry_after(Duration::from_secs(1))
 }
 
 fn probe(request: &Request<Incoming>, status: StatusCode, json: &'static str) -> Response<Bytes> {

@@ -8,6 +8,7 @@ mod crowd;
 mod front;
 mod hand_over;
 mod inherit;
+mod keep_alive;
 mod listen;
 mod notify;
 mod operators;
@@ -64,6 +65,8 @@ pub struct Settings {
     pub header_timeout: Duration,
     /// How long a caller may leave what was written to it unread.
     pub write_timeout: Duration,
+    /// How long a stream of events may be silent before its caller is sent a comment.
+    pub stream_keep_alive: Option<Duration>,
     /// How long everything is still served once the process is asked to end.
     pub shutdown_delay: Duration,
     /// How long answers may take to finish once the process is asked to end.
@@ -83,6 +86,7 @@ impl Settings {
             tls: server.tls.as_ref().map(|identity| TlsAcceptor::from(identity.config())),
             header_timeout: server.header_timeout,
             write_timeout: server.write_timeout,
+            stream_keep_alive: server.stream_keep_alive,
             shutdown_delay: server.shutdown_delay,
             drain_timeout: server.drain_timeout,
             trusted_proxies: server.trusted_proxies.clone(),
