@@ -42,7 +42,8 @@ impl RawClient {
         Self { stream, read: Vec::new() }
     }
 
-    /// Connects with a receive buffer as small as the kernel grants.
+    /// Connects with a receive buffer as small as the kernel grants, and segments as on a network: those of
+    /// loopback have the other side's kernel hold megabytes.
     ///
     /// # Panics
     ///
@@ -50,6 +51,7 @@ impl RawClient {
     pub async fn connect_narrowly(address: SocketAddr) -> Self {
         let socket = TcpSocket::new_v4().expect("a socket");
         socket.set_recv_buffer_size(1).expect("it is open");
+        SockRef::from(&socket).set_tcp_mss(1400).expect("it is open");
         let stream = socket.connect(address).await.expect("somebody listens");
         Self { stream, read: Vec::new() }
     }
