@@ -17,7 +17,7 @@ use crate::config::{self, Config};
 use crate::discover::{self, Known};
 use crate::live::Live;
 use crate::reload::{self, Refused, Source};
-use crate::server::{Inherited, Succession};
+use crate::server::{Inherited, Signals, Succession};
 use crate::{doctor, greeting, keys, local, log, panics, server, sockets};
 
 /// Runs the program and returns how it ended: 0 if it did what it was asked.
@@ -151,6 +151,9 @@ fn serve(
     greeting: Greeting<'_>,
 ) -> Result<(), String> {
     let _log = log::init(&config.server.log);
+    // Before anybody is told that it listens, and may send one.
+    let signals = main.block_on(async { Signals::new() });
+    let signals = signals.map_err(|error| format!("signals cannot be waited for: {error}"))?;
     let cores = thread::available_parallelism().map_or(1, NonZeroUsize::get);
     let workers = config.server.workers.map_or(cores, NonZeroUsize::get);
     let (listeners, operators) = sockets::listen(&config, workers, &mut inherited)?;
@@ -185,7 +188,7 @@ fn serve(
     let background = async move {
         Box::pin(join(live.run(), OptionFuture::from(asked))).await;
     };
-    server::run(main, listeners, succession, &status, background, next)
+    server::run(main, listeners, succession, signals, &status, background, next)
         .map_err(|error| format!("the server failed: {error}"))?;
     tracing::info!("stopped");
     Ok(())

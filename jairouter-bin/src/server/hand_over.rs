@@ -36,6 +36,9 @@ impl HandOver {
     ///
     /// If it does not come to serve, as text.
     pub(super) async fn start(&self) -> Result<u32, String> {
+        if std::process::id() == 1 {
+            return Err("this process is the first of its container, which ends with it".to_owned());
+        }
         let mut arguments = env::args_os();
         // Not `/proc/self/exe`: that is this program, also when another has taken its place.
         let program = arguments.next().ok_or("this process does not know its program")?;

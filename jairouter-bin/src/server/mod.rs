@@ -31,7 +31,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use bytes::Bytes;
 use futures::FutureExt;
-use futures::future::{Either, select};
+use futures::future::select;
 use http::{Request, Response};
 use http_body::Body as HttpBody;
 use hyper::body::Incoming;
@@ -51,6 +51,7 @@ pub(crate) use inherit::addresses;
 pub use inherit::{Inherited, Predecessor};
 pub use listen::Listeners;
 pub use operators::Operators;
+pub use signals::Signals;
 
 use crate::config;
 use crate::keys::Keys;
@@ -208,6 +209,7 @@ pub fn run<S, B>(
     main: &runtime::Runtime,
     listeners: Listeners,
     succession: Succession,
+    signals: Signals,
     status: &Arc<Status>,
     background: impl Future<Output = ()>,
     mut service: impl FnMut() -> S,
@@ -238,13 +240,10 @@ where
     let Succession { predecessor, operators } = succession;
     let sockets = HandOver { callers: listeners.into_sockets(), operators, held: is_held };
     main.block_on(async {
-        let supervised = pin!(signals::supervise(&phase, status, sockets, predecessor));
+        let supervised = pin!(signals::supervise(&phase, status, sockets, predecessor, signals));
         let background = pin!(background.then(|()| std::future::pending::<()>()));
-        match select(supervised, background).await {
-            Either::Left((ended, _)) => ended,
-            Either::Right(((), _)) => Ok(()),
-        }
-    })?;
+        select(supervised, background).await;
+    });
     for worker in workers {
         match worker.join() {
             Ok(result) => result?,

@@ -12,13 +12,28 @@ use super::inherit::Predecessor;
 use super::notify::notify;
 use super::{Phase, Status};
 
-/// What ends the process.
-struct Signals {
+/// What ends the process, or has it replaced.
+#[derive(Debug)]
+pub struct Signals {
     terminate: Signal,
     interrupt: Signal,
+    replace: Signal,
 }
 
 impl Signals {
+    /// From here on they do not end the process by themselves. To be called where the main runtime is.
+    ///
+    /// # Errors
+    ///
+    /// If they cannot be waited for.
+    pub fn new() -> io::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            replace: signal(SignalKind::user_defined2())?,
+        })
+    }
+
     async fn end(&mut self) -> &'static str {
         tokio::select! {
             _ = self.terminate.recv() => "SIGTERM",
@@ -40,17 +55,13 @@ pub(super) async fn supervise(
     status: &Status,
     sockets: HandOver,
     predecessor: Option<Predecessor>,
-) -> io::Result<()> {
-    let mut signals = Signals {
-        terminate: signal(SignalKind::terminate())?,
-        interrupt: signal(SignalKind::interrupt())?,
-    };
-    let mut replace = signal(SignalKind::user_defined2())?;
+    mut signals: Signals,
+) {
     notify("READY=1");
     if let Some(predecessor) = predecessor {
         predecessor.replace();
     }
-    let why = until_the_end(&mut signals, &mut replace, &sockets).await;
+    let why = until_the_end(&mut signals, &sockets).await;
     status.draining.store(true, Ordering::Relaxed);
     let connections = status.crowd.len();
     match why {
@@ -75,7 +86,7 @@ pub(super) async fn supervise(
     loop {
         tokio::select! {
             // Each worker holds a receiver until its last connection has ended.
-            () = phase.closed() => return Ok(()),
+            () = phase.closed() => return,
             () = &mut late, if *phase.borrow() == Phase::Draining => {
                 let connections = status.crowd.len();
                 tracing::warn!(connections, "the time to drain is up: cutting the answers that are left");
@@ -93,11 +104,12 @@ pub(super) async fn supervise(
 }
 
 /// Waits until a signal asks for the end, or another process serves.
-async fn until_the_end(signals: &mut Signals, replace: &mut Signal, sockets: &HandOver) -> Why {
+async fn until_the_end(signals: &mut Signals, sockets: &HandOver) -> Why {
     loop {
         tokio::select! {
-            signal = signals.end() => return Why::Signal(signal),
-            _ = replace.recv() => {}
+            _ = signals.terminate.recv() => return Why::Signal("SIGTERM"),
+            _ = signals.interrupt.recv() => return Why::Signal("SIGINT"),
+            _ = signals.replace.recv() => {}
         }
         tracing::info!("SIGUSR2: starting the program that is to replace this process");
         tokio::select! {
