@@ -28,7 +28,8 @@ cp -r deploy "$out/$name"
 # It writes beside each manifest; only the program's is wanted.
 cargo cyclonedx --quiet --manifest-path jairouter-bin/Cargo.toml --format json --spec-version 1.5 \
     --target "$target" --all-features --override-filename "$name.cdx"
-mv "jairouter-bin/$name.cdx.json" "$out"
+# Where it was built is nobody's business.
+sed "s#file://$PWD#file:///src#g" "jairouter-bin/$name.cdx.json" >"$out/$name.cdx.json"
 git ls-files --others --exclude-standard -z -- "*/$name.cdx.json" | xargs -0 -r rm
 
 # The same bytes each time, whoever packs them.
