@@ -13,15 +13,13 @@ use futures::future::{OptionFuture, join};
 use tokio::runtime::Runtime;
 
 use crate::cli::{Cli, Command, Keys};
-use crate::config::{self, Config, Management};
+use crate::config::{self, Config};
 use crate::discover::{self, Known};
 use crate::live::Live;
 use crate::reload::{self, Refused, Source};
+use crate::server::{Inherited, Signals, Succession};
 use crate::status::{self, Form};
-use crate::{doctor, greeting, keys, local, log, server};
-
-/// How many ports above the usual one are tried where no configuration names one.
-const SPARE_PORTS: u16 = 10;
+use crate::{doctor, greeting, keys, local, log, panics, server, sockets};
 
 /// Runs the program and returns how it ended: 0 if it did what it was asked.
 pub fn run(cli: &Cli) -> ExitCode {
@@ -123,12 +121,13 @@ fn told(path: &Path, refused: Refused) -> String {
 }
 
 fn serve_file(path: &Path) -> Result<(), String> {
+    let inherited = Inherited::take()?;
     let main = runtime()?;
     let source = main.block_on(async { Source::new(path) });
     let mut source = source.map_err(|error| format!("SIGHUP cannot be waited for: {error}"))?;
     let config = source.read().map_err(|refused| told(path, refused))?;
     let known = main.block_on(discover::first(&config));
-    let served = serve(&main, config, known, Some(source), &greeting::of_file);
+    let served = serve(&main, config, known, Some(source), inherited, &greeting::of_file);
     // A name may be being resolved, which nobody waits for any more.
     main.shutdown_background();
     served
@@ -136,11 +135,12 @@ fn serve_file(path: &Path) -> Result<(), String> {
 
 /// Serves what runs on this machine, or the simulated engine.
 fn serve_local() -> Result<(), String> {
+    let inherited = Inherited::take()?;
     let main = runtime()?;
     let found = main.block_on(discover::engines());
     let (config, known) = local::config(&found)?;
     let greeting = |address, _: &Config, _: &Known| greeting::of_machine(address, &found);
-    let served = serve(&main, config, known, None, &greeting);
+    let served = serve(&main, config, known, None, inherited, &greeting);
     main.shutdown_background();
     served
 }
@@ -159,14 +159,18 @@ fn serve(
     config: Config,
     known: Known,
     source: Option<Source>,
+    mut inherited: Inherited,
     greeting: Greeting<'_>,
 ) -> Result<(), String> {
     let _log = log::init(&config.server.log);
+    // Before anybody is told that it listens, and may send one.
+    let signals = main.block_on(async { Signals::new() });
+    let signals = signals.map_err(|error| format!("signals cannot be waited for: {error}"))?;
     let cores = thread::available_parallelism().map_or(1, NonZeroUsize::get);
     let workers = config.server.workers.map_or(cores, NonZeroUsize::get);
-    let listeners = listen(&config, workers)?;
+    let (listeners, operators) = sockets::listen(&config, workers, &mut inherited)?;
     let address = server::reachable(listeners.address());
-    let operators = operators(&config.management)?;
+    sockets::tell(&inherited, &listeners);
     say(&greeting(address, &config, &known))?;
     if let Some(operators) = &operators {
         let address = server::reachable(operators.address());
@@ -187,7 +191,12 @@ fn serve(
         );
     }
     tracing::info!(%address, workers, "listening");
+    let succession = Succession::new(inherited.predecessor.take(), operators.as_ref())
+        .map_err(|error| format!("the listener of operators cannot be kept: {error}"))?;
+    // What is not served is closed.
+    drop(inherited);
     let mut live = Live::new(config, known, source)?;
+    panics::watch(live.metrics().panics.clone());
     let status = Arc::clone(live.status());
     let cores: Vec<_> = (0..workers).map(|_| live.core()).collect();
     let mut cores = cores.into_iter();
@@ -196,38 +205,10 @@ fn serve(
     let background = async move {
         Box::pin(join(live.run(), OptionFuture::from(asked))).await;
     };
-    server::run(main, listeners, &status, background, next)
+    server::run(main, listeners, succession, signals, &status, background, next)
         .map_err(|error| format!("the server failed: {error}"))?;
     tracing::info!("stopped");
     Ok(())
-}
-
-/// The listener of operators, if there is to be one.
-fn operators(management: &Management) -> Result<Option<server::Operators>, String> {
-    let (address, port) = (management.address, management.port);
-    let bind = || server::Operators::bind(SocketAddr::new(address, port));
-    management
-        .enabled
-        .then(bind)
-        .transpose()
-        .map_err(|error| format!("cannot listen on {address} port {port} for operators: {error}"))
-}
-
-fn listen(config: &Config, workers: usize) -> Result<server::Listeners, String> {
-    let (address, port) = (config.server.address, config.server.port);
-    // The usual port is also that of engines found here, and nobody asked for it by name.
-    let ports = port..=if config.text.is_some() { port } else { port.saturating_add(SPARE_PORTS) };
-    let mut last = None;
-    for port in ports {
-        match server::Listeners::bind(SocketAddr::new(address, port), workers) {
-            Ok(listeners) => return Ok(listeners),
-            Err(error) if error.kind() == io::ErrorKind::AddrInUse => last = Some(error),
-            Err(error) => return Err(format!("cannot listen on {address} port {port}: {error}")),
-        }
-    }
-    let hint = "another program listens there; set server.port to a free one, or 0 for any";
-    let reason = last.map_or(String::new(), |error| format!(": {error}"));
-    Err(format!("cannot listen on {address} port {port}{reason} ({hint})"))
 }
 
 /// Prints for people. Whoever started the program in the background may have closed this.

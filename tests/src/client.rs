@@ -1,7 +1,7 @@
 //! A caller that sends exact bytes and reads to the end, whatever that is.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use socket2::SockRef;
@@ -30,7 +30,20 @@ impl RawClient {
         Self { stream, read: Vec::new() }
     }
 
-    /// Connects with a receive buffer as small as the kernel grants.
+    /// Connects from this address.
+    ///
+    /// # Panics
+    ///
+    /// If nobody listens.
+    pub async fn connect_from(from: IpAddr, address: SocketAddr) -> Self {
+        let socket = TcpSocket::new_v4().expect("a socket");
+        socket.bind((from, 0).into()).expect("it is ours");
+        let stream = socket.connect(address).await.expect("somebody listens");
+        Self { stream, read: Vec::new() }
+    }
+
+    /// Connects with a receive buffer as small as the kernel grants, and segments as on a network: those of
+    /// loopback have the other side's kernel hold megabytes.
     ///
     /// # Panics
     ///
@@ -38,6 +51,7 @@ impl RawClient {
     pub async fn connect_narrowly(address: SocketAddr) -> Self {
         let socket = TcpSocket::new_v4().expect("a socket");
         socket.set_recv_buffer_size(1).expect("it is open");
+        SockRef::from(&socket).set_tcp_mss(1400).expect("it is open");
         let stream = socket.connect(address).await.expect("somebody listens");
         Self { stream, read: Vec::new() }
     }

@@ -2,10 +2,12 @@
 
 use std::env;
 use std::fmt::Write as _;
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::io::{self, BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpListener};
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread;
@@ -21,6 +23,8 @@ pub const UNPROBED: &str = "  health-check: { enabled: false }\n";
 /// A running program. It is killed when this is dropped.
 pub struct Gateway {
     child: Child,
+    /// The process that serves: that one, or what has replaced it.
+    pid: AtomicU32,
     address: SocketAddr,
     operators: OnceLock<SocketAddr>,
     told: Mutex<Receiver<SocketAddr>>,
@@ -77,15 +81,7 @@ impl Gateway {
             .stderr(Stdio::piped())
             .spawn()
             .expect("the program starts");
-        let log = Arc::new(Mutex::new(String::new()));
-        let (told, mut errors) = (Arc::clone(&log), child.stderr.take().expect("it is piped"));
-        thread::spawn(move || {
-            let mut bytes = [0; 4096];
-            while let Ok(count @ 1..) = errors.read(&mut bytes) {
-                let mut log = told.lock().unwrap_or_else(PoisonError::into_inner);
-                log.push_str(&String::from_utf8_lossy(&bytes[..count]));
-            }
-        });
+        let log = log_of(&mut child);
         let out = BufReader::new(child.stdout.take().expect("it is piped"));
         let mut lines = out.lines().map_while(Result::ok);
         let line = lines.find_map(|line| {
@@ -112,7 +108,60 @@ impl Gateway {
             }
         });
         let (operators, told) = (OnceLock::new(), Mutex::new(told));
-        Self { child, address, operators, told, log, config }
+        let pid = AtomicU32::new(child.id());
+        Self { child, pid, address, operators, told, log, config }
+    }
+
+    /// Starts the program as systemd does that holds these sockets, and is to be told at that path when it
+    /// serves.
+    ///
+    /// # Panics
+    ///
+    /// If it cannot.
+    pub fn inheriting(
+        yaml: &str,
+        callers: &TcpListener,
+        operators: &TcpListener,
+        notify: &Path,
+    ) -> Self {
+        let mut config = NamedTempFile::new().expect("a temporary file");
+        config.write_all(yaml.as_bytes()).expect("room for it");
+        let socket = |socket: &TcpListener| {
+            Stdio::from(OwnedFd::from(socket.try_clone().expect("another handle")))
+        };
+        // The shell gives them the numbers that a supervisor would.
+        let mut child = Command::new("/bin/sh")
+            .args(["-c", "exec 3<&0 4<&1 </dev/null >&2; LISTEN_PID=$$ exec \"$0\" \"$1\""])
+            .arg(program())
+            .arg(config.path())
+            .envs([("LISTEN_FDS", "2"), ("LISTEN_FDNAMES", "http:operators")])
+            .env("NOTIFY_SOCKET", notify)
+            .stdin(socket(callers))
+            .stdout(socket(operators))
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the program starts");
+        let log = log_of(&mut child);
+        let address = callers.local_addr().expect("it is bound");
+        let operators = OnceLock::from(operators.local_addr().expect("it is bound"));
+        let (pid, told) = (AtomicU32::new(child.id()), Mutex::new(sync_channel(1).1));
+        Self { child, pid, address, operators, told, log, config }
+    }
+
+    /// Has the program replaced by what is started anew, and returns the process id of what was before.
+    ///
+    /// # Panics
+    ///
+    /// If it is not.
+    pub async fn replace(&self) -> u32 {
+        let before = self.log().len();
+        self.signal("USR2");
+        until("it is replaced", || self.log()[before..].contains("replaced: ")).await;
+        let log = self.log();
+        let line = log[before..].lines().find(|line| line.contains("replaced: "));
+        let (_, rest) = line.and_then(|line| line.split_once("\"pid\":")).expect("it says by whom");
+        let digits = rest.split(|c: char| !c.is_ascii_digit()).next().unwrap_or_default();
+        self.pid.swap(digits.parse().expect("a process id"), Ordering::Relaxed)
     }
 
     /// What the program prints when it is given these arguments.
@@ -175,6 +224,11 @@ impl Gateway {
         })
     }
 
+    /// The id of the process that serves.
+    pub fn pid(&self) -> u32 {
+        self.pid.load(Ordering::Relaxed)
+    }
+
     /// What it logged so far.
     pub fn log(&self) -> String {
         self.log.lock().unwrap_or_else(PoisonError::into_inner).clone()
@@ -187,7 +241,7 @@ impl Gateway {
     /// Where there is no `/proc`.
     #[cfg(target_os = "linux")]
     pub fn open_files(&self) -> usize {
-        let files = std::fs::read_dir(format!("/proc/{}/fd", self.child.id()));
+        let files = std::fs::read_dir(format!("/proc/{}/fd", self.pid()));
         files.expect("it runs").count()
     }
 
@@ -213,7 +267,7 @@ impl Gateway {
 
     #[cfg(target_os = "linux")]
     fn status(&self, key: &str) -> usize {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()));
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid()));
         let status = status.expect("it runs");
         let line = status.lines().find_map(|line| line.strip_prefix(key));
         let kib = line.and_then(|line| line.split_whitespace().next()?.parse::<usize>().ok());
@@ -226,9 +280,7 @@ impl Gateway {
     ///
     /// If it cannot be sent.
     pub fn signal(&self, name: &str) {
-        let pid = self.child.id().to_string();
-        let status = Command::new("kill").args([format!("-{name}"), pid]).status();
-        assert!(status.expect("there is a kill command").success());
+        assert!(kill(name, self.pid()).expect("there is a kill command").success());
     }
 
     /// Waits for its end.
@@ -257,7 +309,29 @@ impl Drop for Gateway {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
+        if self.pid() != self.child.id() {
+            let _ = kill("KILL", self.pid());
+        }
     }
+}
+
+fn kill(name: &str, pid: u32) -> io::Result<ExitStatus> {
+    let mut command = Command::new("kill");
+    command.args([format!("-{name}"), pid.to_string()]).stderr(Stdio::null()).status()
+}
+
+/// What it writes to its standard error, as it comes.
+fn log_of(child: &mut Child) -> Arc<Mutex<String>> {
+    let log = Arc::new(Mutex::new(String::new()));
+    let (told, mut errors) = (Arc::clone(&log), child.stderr.take().expect("it is piped"));
+    thread::spawn(move || {
+        let mut bytes = [0; 4096];
+        while let Ok(count @ 1..) = errors.read(&mut bytes) {
+            let mut log = told.lock().unwrap_or_else(PoisonError::into_inner);
+            log.push_str(&String::from_utf8_lossy(&bytes[..count]));
+        }
+    });
+    log
 }
 
 /// A configuration of this `model` section, and these lines under `server`.

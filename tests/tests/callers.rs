@@ -186,6 +186,29 @@ async fn a_caller_over_the_limit_of_connections_is_503_and_the_others_are_served
     }
 }
 
+// fault: S13
+#[tokio::test]
+async fn a_client_that_has_all_its_connections_is_503_and_the_others_are_served() {
+    let (gateway, _upstream) = gateway("max-connections-per-client: 2").await;
+    let request = post(CHAT, &chat("m", false));
+    let mut served = Vec::new();
+    for last in [1, 1, 2, 2] {
+        let from = [127, 0, 0, last].into();
+        let mut client = RawClient::connect_from(from, gateway.address()).await;
+        client.send(&request).await;
+        assert_eq!(client.answer().await.status, 200);
+        served.push(client);
+    }
+    let answer = ask(gateway.address(), &request).await;
+    assert_eq!((answer.status, answer.code().as_str()), (503, "overloaded"));
+    assert!(answer.header("retry-after").is_some());
+    drop(served.remove(0));
+    let begun = tokio::time::Instant::now();
+    while ask(gateway.address(), &request).await.status != 200 {
+        assert!(begun.elapsed() < jairouter_tests::PATIENCE, "its place is free again");
+    }
+}
+
 #[tokio::test]
 async fn a_caller_of_http_1_0_is_reset_when_an_answer_without_a_length_breaks_off() {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};

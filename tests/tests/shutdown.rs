@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use jairouter_tests::client::{RawClient, ask, post};
+use jairouter_tests::client::{RawClient, ask, get, post};
 use jairouter_tests::gateway::{Gateway, model};
 use jairouter_tests::upstream::Step::{Chunk, LastChunk, Send, Stall, Wait};
 use jairouter_tests::upstream::{Seen, Upstream, event_stream, json};
@@ -150,4 +150,42 @@ async fn readiness_is_told_apart_from_life() {
     let answer = ask(gateway.address(), post(CHAT, &chat("m", false))).await;
     assert_eq!((answer.status, answer.code().as_str()), (503, "no_healthy_instance"));
     assert!(answer.header("retry-after").is_some());
+}
+
+// fault: O7
+#[tokio::test]
+async fn during_its_delay_it_is_not_ready_and_serves_whoever_comes_for_the_last_time() {
+    let upstream = Upstream::answering(json("200 OK", "{}")).await;
+    let delay = "  shutdown-delay: 2s\n";
+    let mut gateway = Gateway::start_with(delay, &model("", &[upstream.url()]));
+    let mut kept = RawClient::connect(gateway.address()).await;
+    kept.post(CHAT, &chat("m", false)).await;
+    assert_eq!(kept.answer().await.header("connection"), None);
+    gateway.signal("TERM");
+    gateway.logged("not ready any more").await;
+    let readiness = ask(gateway.address(), get("/readyz")).await;
+    assert_eq!((readiness.status, readiness.header("connection")), (503, Some("close")));
+    assert_eq!(ask(gateway.address(), get("/healthz")).await.status, 200);
+    let new = ask(gateway.address(), post(CHAT, &chat("m", false))).await;
+    assert_eq!((new.status, new.header("connection")), (200, Some("close")));
+    kept.post(CHAT, &chat("m", false)).await;
+    assert_eq!(kept.answer().await.header("connection"), Some("close"));
+    assert!(!gateway.log().contains("draining"), "the delay is not over");
+    gateway.logged("draining").await;
+    refuses(&gateway).await;
+    assert!(gateway.exit().await.success());
+}
+
+// fault: O8
+#[tokio::test]
+async fn a_second_signal_ends_the_delay_and_everything_else() {
+    let (upstream, _never) = streaming().await;
+    let delay = "  shutdown-delay: 1h\n";
+    let mut gateway = Gateway::start_with(delay, &model("", &[upstream.url()]));
+    let mut client = open(&gateway).await;
+    gateway.signal("TERM");
+    gateway.logged("not ready any more").await;
+    gateway.signal("TERM");
+    assert!(!gateway.exit().await.success());
+    assert!(!client.answer().await.complete);
 }

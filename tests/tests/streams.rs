@@ -268,3 +268,32 @@ async fn a_caller_that_pauses_is_not_taken_for_an_instance_that_does() {
     let answer = client.answer().await;
     assert!(answer.complete && answer.text().ends_with("data: [DONE]\n\n"));
 }
+
+#[tokio::test]
+async fn a_stream_that_is_silent_has_comments_between_its_events_and_no_other_answer_has() {
+    let pause = || Sleep(Duration::from_millis(1100));
+    let upstream = Upstream::serving(move |_, request| {
+        if !request.contains("\"stream\":true") {
+            let head =
+                b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 9\r\n\r\n";
+            return vec![
+                Send(head.to_vec()),
+                Send(b"{\"a\":".to_vec()),
+                pause(),
+                Send(b"123}".to_vec()),
+            ];
+        }
+        let (first, last) = (Chunk(token("a").into()), Chunk(b"data: [DONE]\n\n".to_vec()));
+        vec![event_stream(), first, pause(), last, LastChunk]
+    })
+    .await;
+    let server = "  stream-keep-alive: 500ms\n";
+    let gateway = Gateway::start_with(server, &model("", &[upstream.url()]));
+    let answer = ask(gateway.address(), post("/v1/chat/completions", &chat("m", true))).await;
+    let comments = ": keep-alive\n\n".repeat(answer.text().matches(": keep-alive").count());
+    assert!(!comments.is_empty());
+    assert_eq!(answer.text(), token("a") + &comments + "data: [DONE]\n\n");
+    assert!(answer.complete);
+    let answer = ask(gateway.address(), post("/v1/chat/completions", &chat("m", false))).await;
+    assert_eq!((answer.text().as_str(), answer.complete), (r#"{"a":123}"#, true));
+}

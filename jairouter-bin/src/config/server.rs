@@ -1,6 +1,7 @@
 //! `server` and `management`.
 
 use std::num::NonZeroUsize;
+use std::time::Duration;
 
 use ipnet::IpNet;
 
@@ -33,10 +34,22 @@ pub(super) fn server(field: &Field<'_>, server: &mut Server) {
     set(&mut map, "header-timeout", &mut server.header_timeout, value::timeout);
     set(&mut map, "body-timeout", &mut server.body_timeout, value::timeout);
     set(&mut map, "write-timeout", &mut server.write_timeout, value::timeout);
+    set(
+        &mut map,
+        "stream-keep-alive",
+        &mut server.stream_keep_alive,
+        |text| match value::duration(text)? {
+            Duration::ZERO => {
+                Err("0 is no interval; leave it out, and there are no comments".into())
+            }
+            every => Ok(Some(every)),
+        },
+    );
+    set(&mut map, "shutdown-delay", &mut server.shutdown_delay, value::duration);
     set(&mut map, "drain-timeout", &mut server.drain_timeout, value::duration);
-    set(&mut map, "max-connections", &mut server.max_connections, |text| {
-        whole(text, 1, u64::MAX).map(|count| Some(count as usize))
-    });
+    let count = |text: &str| whole(text, 1, u64::MAX).map(|count| Some(count as usize));
+    set(&mut map, "max-connections", &mut server.max_connections, count);
+    set(&mut map, "max-connections-per-client", &mut server.max_connections_per_client, count);
     set(&mut map, "workers", &mut server.workers, |text| {
         whole(text, 1, 1024).map(|count| NonZeroUsize::new(count as usize))
     });

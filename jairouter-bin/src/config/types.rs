@@ -67,12 +67,18 @@ pub struct Server {
     pub body_timeout: Duration,
     /// `server.write-timeout`: for a caller that does not read. Default 60 s.
     pub write_timeout: Duration,
+    /// `server.stream-keep-alive`: silence in a stream of events after which there is a comment. Default never.
+    pub stream_keep_alive: Option<Duration>,
+    /// `server.shutdown-delay`: from the signal to the end of accepting. Default 0.
+    pub shutdown_delay: Duration,
     /// `server.drain-timeout`: for answers to finish at the end. Default 30 s.
     pub drain_timeout: Duration,
     /// `server.trusted-proxies`. Default none.
     pub trusted_proxies: Vec<IpNet>,
     /// `server.max-connections`. Default unlimited.
     pub max_connections: Option<usize>,
+    /// `server.max-connections-per-client`. Default unlimited.
+    pub max_connections_per_client: Option<usize>,
     /// `server.workers`, each a thread. Default one for each core.
     pub workers: Option<NonZeroUsize>,
     /// `server.log`.
@@ -91,9 +97,12 @@ impl Default for Server {
             header_timeout: Duration::from_secs(10),
             body_timeout: Duration::from_secs(10),
             write_timeout: Duration::from_secs(60),
+            stream_keep_alive: None,
+            shutdown_delay: Duration::ZERO,
             drain_timeout: Duration::from_secs(30),
             trusted_proxies: Vec::new(),
             max_connections: None,
+            max_connections_per_client: None,
             workers: None,
             log: Log::default(),
         }

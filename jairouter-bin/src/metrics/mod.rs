@@ -85,6 +85,7 @@ pub struct Metrics {
     reloads: Family<ReloadLabels, Counter>,
     reloaded: Gauge<i64, AtomicI64>,
     last_success: Gauge<f64, AtomicU64>,
+    pub(crate) panics: Counter,
     /// The models that may be named: that are served, or were.
     models: RwLock<HashSet<Box<str>>>,
     pub(crate) snapshot: Arc<scrape::Current>,
@@ -146,6 +147,7 @@ impl Metrics {
             reloads: Family::default(),
             reloaded: Gauge::default(),
             last_success: Gauge::default(),
+            panics: Counter::default(),
             models: RwLock::default(),
             snapshot: Arc::default(),
             registry,
@@ -218,6 +220,11 @@ impl Metrics {
             "When the configuration that is served was read, since 1970",
             Unit::Seconds,
             self.last_success.clone(),
+        );
+        registry.register(
+            "jairouter_panics",
+            "Defects of the gateway that ended a request, or something else that it did",
+            self.panics.clone(),
         );
         registry.register_collector(Box::new(scrape::Gauges(Arc::clone(&self.snapshot))));
         self.taken(true);

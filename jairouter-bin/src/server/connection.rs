@@ -16,7 +16,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use jairouter_core::Error;
 use tokio::net::TcpStream;
 use tokio::sync::watch;
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tower::Service;
 
 use super::front::Front;
@@ -32,6 +32,9 @@ const MOST_HEADERS: usize = 100;
 /// How long an idle connection is kept for its next request.
 const KEEP_ALIVE: Duration = Duration::from_secs(75);
 
+/// How long a connection on which nothing is asked is kept at the end for a request that is on its way.
+const LULL: Duration = Duration::from_secs(1);
+
 /// How long the last words to a caller may take, once it is being cut off.
 pub(super) const LAST_WORDS: Duration = Duration::from_secs(1);
 
@@ -44,12 +47,15 @@ pub(super) struct Shared {
     refused_unread: AtomicBool,
     cut: AtomicBool,
     reset: AtomicBool,
+    last: AtomicBool,
+    received: AtomicBool,
 }
 
 impl Shared {
     /// A request's head was read; it is being answered until the guard is dropped.
     pub(super) fn answer(self: &Arc<Self>) -> Answering {
         self.asked.fetch_add(1, Ordering::Relaxed);
+        self.received.store(false, Ordering::Relaxed);
         self.answering.fetch_add(1, Ordering::Relaxed);
         Answering(Arc::clone(self))
     }
@@ -69,6 +75,21 @@ impl Shared {
 
     pub(super) fn is_cut(&self) -> bool {
         self.cut.load(Ordering::Relaxed)
+    }
+
+    /// Bytes have come that are of no request yet.
+    pub(super) fn receive(&self) {
+        self.received.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether nothing is being asked or answered, as far as has come.
+    fn is_quiet(&self) -> bool {
+        !self.is_answering() && !self.received.load(Ordering::Relaxed)
+    }
+
+    /// Whether no request after this one is answered.
+    pub(super) fn is_last(&self) -> bool {
+        self.last.load(Ordering::Relaxed)
     }
 
     /// A request was refused before its body was read.
@@ -107,6 +128,8 @@ impl Answering {
 
 impl Drop for Answering {
     fn drop(&mut self) {
+        // What came meanwhile was its body, or a request that is read next without waiting.
+        self.0.received.store(false, Ordering::Relaxed);
         self.0.answering.fetch_sub(1, Ordering::Relaxed);
     }
 }
@@ -148,8 +171,8 @@ pub(super) async fn serve<S, B>(
                     }
                     Err(_) => return,
                 },
-                // Nothing has been asked yet that could be answered before the end.
-                _ = phase.changed() => return,
+                // Who agrees while answers may finish has one yet to ask for.
+                _ = phase.wait_for(|phase| *phase == Phase::Cut) => return,
             }
         }
     };
@@ -174,11 +197,19 @@ pub(super) async fn serve<S, B>(
     // hyper has one clock for an idle connection and for a head that dribbles in. The first head
     // has a shorter one of its own, since nobody connects in order to say nothing.
     let mut silent = pin!(silence(&shared, since + header_timeout));
+    let mut lull = pin!(sleep(LULL));
+    let (mut is_draining, mut is_closing) = (false, false);
     let mut current = *phase.borrow_and_update();
     loop {
         match current {
-            Phase::Serving => {}
-            Phase::Draining => connection.as_mut().graceful_shutdown(),
+            Phase::Leaving => shared.last.store(true, Ordering::Relaxed),
+            // hyper would close at once what waits for a request, and the request may be on its way.
+            Phase::Draining if !is_draining => {
+                is_draining = true;
+                shared.last.store(true, Ordering::Relaxed);
+                lull.as_mut().reset(Instant::now() + LULL);
+            }
+            Phase::Serving | Phase::Draining => {}
             Phase::Cut => {
                 shared.cut();
                 connection.as_mut().graceful_shutdown();
@@ -196,6 +227,16 @@ pub(super) async fn serve<S, B>(
             // How it ended is known to whoever holds the request; the connection itself is gone.
             _ = connection.as_mut() => return,
             () = silent.as_mut() => return,
+            () = lull.as_mut(), if is_draining && !is_closing => {
+                if shared.is_quiet() {
+                    is_closing = true;
+                    // What comes after all is read, so that the close is none that destroys an answer.
+                    shared.refuse_unread();
+                    connection.as_mut().graceful_shutdown();
+                } else {
+                    lull.as_mut().reset(Instant::now() + LULL);
+                }
+            }
         }
     }
 }

@@ -6,9 +6,10 @@ use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{ALLOW, CONNECTION, CONTENT_TYPE, HOST, WWW_AUTHENTICATE};
+use http::header::{ALLOW, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HOST, WWW_AUTHENTICATE};
 use http::uri::Authority;
 use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode, Version};
 use http_body::Body as HttpBody;
@@ -26,6 +27,7 @@ use super::connection::{Answering, Shared};
 use super::received::Received;
 use super::{Serve, Settings, Status};
 use crate::keys::Keys;
+use crate::panics::{self, Panicked, caught};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
@@ -70,7 +72,7 @@ impl<S> Front<S> {
         let error = keys.admit(request, Timestamp::now()).err()?;
         let client = client_addr(self.peer, request.headers(), &self.settings.trusted_proxies);
         let path = request.uri().path();
-        let endpoint = Endpoint::from_path(path.strip_prefix("/api").unwrap_or(path));
+        let endpoint = endpoint_of(path);
         // Any other path may be long, or hold what is none of the log's business.
         tracing::info!(
             target: "access",
@@ -81,10 +83,7 @@ impl<S> Front<S> {
             %client,
             "refused at the door"
         );
-        let mut response = match endpoint {
-            Some(endpoint) => envelope::response_to(endpoint, &error),
-            None => envelope::response(&error),
-        };
+        let mut response = told(endpoint, &error);
         response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         Some(response)
     }
@@ -100,26 +99,29 @@ where
         let answering = Some(self.shared.answer());
         let id = request_id(request.headers_mut());
         let is_old = request.version() < Version::HTTP_11;
-        let (answer, service) = self
-            .service
-            .ask(|keys| self.answer(&request).or_else(|| self.admit(keys, &mut request, &id)));
-        if let Some(mut answer) = answer {
+        let endpoint = endpoint_of(request.uri().path());
+        let looked_at = caught(|| {
+            self.service
+                .ask(|keys| self.answer(&request).or_else(|| self.admit(keys, &mut request, &id)))
+        });
+        let (answer, service) = match looked_at {
+            Ok((answer, service)) => (answer, Some(service)),
+            Err(Panicked) => (Some(told(endpoint, &panics::error())), None),
+        };
+        let (None, Some(service)) = (&answer, service) else {
+            let mut answer = answer.unwrap_or_default();
             answer.headers_mut().insert(REQUEST_ID, id);
             if !request.body().is_end_stream() {
                 answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
             }
-            let id = None;
-            return Serving {
-                answering,
-                id,
-                is_old,
-                state: State::Answered { answer: Some(answer) },
-            };
-        }
+            let state = State::Answered { answer: Some(answer) };
+            return Serving { answering, id: None, endpoint, keep_alive: None, is_old, state };
+        };
         let client = client_addr(self.peer, request.headers(), &self.settings.trusted_proxies);
         request.extensions_mut().insert(ClientAddr(client));
-        let response = Oneshot::new(service, request);
-        Serving { answering, id: Some(id), is_old, state: State::Asked { response } }
+        let keep_alive = self.settings.stream_keep_alive;
+        let state = State::Asked { response: Oneshot::new(service, request) };
+        Serving { answering, id: Some(id), endpoint, keep_alive, is_old, state }
     }
 }
 
@@ -146,6 +148,8 @@ pin_project! {
         answering: Option<Answering>,
         // For an answer in the gateway's place.
         id: Option<HeaderValue>,
+        endpoint: Option<Endpoint>,
+        keep_alive: Option<Duration>,
         is_old: bool,
         #[pin]
         state: State<S>,
@@ -171,23 +175,31 @@ where
     type Output = Result<Response<Served<B>>, Infallible>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let this = self.project();
+        let mut this = self.project();
         let is_cut = this.answering.as_ref().is_some_and(Answering::is_cut);
-        let response = match this.state.project() {
+        let response = match this.state.as_mut().project() {
             StateProj::Answered { answer } => Ok(answer.take().expect("polled after completion")),
-            StateProj::Asked { response } => match response.poll(cx) {
-                Poll::Ready(Ok(response)) => Err(response),
-                Poll::Pending if is_cut => {
-                    let mut answer = envelope::response(&shutting_down());
-                    answer.headers_mut().extend(this.id.take().map(|id| (REQUEST_ID, id)));
+            StateProj::Asked { response } => match caught(|| response.poll(cx)) {
+                Ok(Poll::Ready(Ok(response))) => Err(response),
+                Ok(Poll::Pending) if is_cut => Ok(told(*this.endpoint, &shutting_down())),
+                Ok(Poll::Pending) => return Poll::Pending,
+                Ok(Poll::Ready(Err(never))) => match never {},
+                Err(Panicked) => {
+                    // What it holds is let go of before its caller hears of it.
+                    let _ = caught(|| this.state.set(State::Answered { answer: None }));
+                    let mut answer = told(*this.endpoint, &panics::error());
+                    // How much of its body was read nobody knows any more.
+                    answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
                     Ok(answer)
                 }
-                Poll::Pending => return Poll::Pending,
-                Poll::Ready(Err(never)) => match never {},
             },
         };
+        let response = response.map(|mut own| {
+            own.headers_mut().extend(this.id.take().map(|id| (REQUEST_ID, id)));
+            own
+        });
         let answering = this.answering.take().expect("polled after completion");
-        let response = match response {
+        let mut response = match response {
             Ok(own) => own.map(Served::own),
             Err(passed) => {
                 let (parts, body) = passed.into_parts();
@@ -197,15 +209,35 @@ where
         if response.headers().get(CONNECTION).is_some() {
             answering.shared().refuse_unread();
         }
+        if answering.shared().is_last() {
+            response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+        }
         let is_event_stream = response
             .headers()
             .get(CONTENT_TYPE)
             .is_some_and(|value| value.as_bytes().starts_with(b"text/event-stream"));
         // A stream of events says itself that it failed, and a reset could overtake that.
         let is_close_delimited = *this.is_old && !is_event_stream;
+        let has_length = response.headers().contains_key(CONTENT_LENGTH);
+        let keep_alive = this.keep_alive.filter(|_| is_event_stream && !has_length);
         Poll::Ready(Ok(response.map(|body| {
-            body.close_delimited(is_close_delimited).guarded(answering, is_event_stream)
+            body.close_delimited(is_close_delimited)
+                .kept_alive(keep_alive)
+                .guarded(answering, is_event_stream)
         })))
+    }
+}
+
+/// What was asked, if that is something the gateway does.
+fn endpoint_of(path: &str) -> Option<Endpoint> {
+    Endpoint::from_path(path.strip_prefix("/api").unwrap_or(path))
+}
+
+/// An error in the words of what was asked.
+fn told(endpoint: Option<Endpoint>, error: &Error) -> Response<Bytes> {
+    match endpoint {
+        Some(endpoint) => envelope::response_to(endpoint, error),
+        None => envelope::response(error),
     }
 }
 
@@ -213,7 +245,7 @@ where
 pub(super) fn shutting_down() -> Error {
     Error::new(Kind::Overloaded, "the gateway is shutting down")
         .with_code("server_shutting_down")
-        .with_retry_after(std::time::Duration::from_secs(1))
+        .with_retry_after(Duration::from_secs(1))
 }
 
 fn probe(request: &Request<Received>, status: StatusCode, json: &'static str) -> Response<Bytes> {

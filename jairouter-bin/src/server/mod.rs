@@ -4,28 +4,36 @@
 mod body;
 mod client_addr;
 mod connection;
+mod crowd;
 mod front;
+mod hand_over;
 mod http2;
+mod inherit;
+mod keep_alive;
 mod listen;
+mod notify;
 mod operators;
+mod pass;
 mod received;
 mod signals;
 mod socket;
+#[cfg(test)]
+mod tests;
 mod worker;
 
 use std::convert::Infallible;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use bytes::Bytes;
 use futures::FutureExt;
-use futures::future::{Either, select};
+use futures::future::select;
 use http::{Request, Response};
 use http_body::Body as HttpBody;
 use ipnet::IpNet;
@@ -35,11 +43,17 @@ use jairouter_core::reload::Reloadable;
 use tokio::runtime;
 use tokio::sync::watch;
 use tokio_rustls::TlsAcceptor;
+use tokio_util::sync::CancellationToken;
 use tower::Service;
 
+use crowd::Crowd;
+use hand_over::HandOver;
+pub(crate) use inherit::addresses;
+pub use inherit::{Inherited, Predecessor};
 pub use listen::Listeners;
 pub use operators::Operators;
 pub use received::Received;
+pub use signals::Signals;
 
 use crate::config;
 use crate::keys::Keys;
@@ -54,12 +68,18 @@ pub struct Settings {
     pub header_timeout: Duration,
     /// How long a caller may leave what was written to it unread.
     pub write_timeout: Duration,
+    /// How long a stream of events may be silent before its caller is sent a comment.
+    pub stream_keep_alive: Option<Duration>,
+    /// How long everything is still served once the process is asked to end.
+    pub shutdown_delay: Duration,
     /// How long answers may take to finish once the process is asked to end.
     pub drain_timeout: Duration,
     /// The proxies whose `X-Forwarded-For` is believed.
     pub trusted_proxies: Vec<IpNet>,
     /// How many connections are served at a time.
     pub max_connections: usize,
+    /// How many connections each client may have at a time, but for trusted proxies.
+    pub max_connections_per_client: Option<usize>,
 }
 
 impl Settings {
@@ -70,17 +90,22 @@ impl Settings {
             tls: tls.map(|identity| TlsAcceptor::from(identity.config(server.http2))),
             header_timeout: server.header_timeout,
             write_timeout: server.write_timeout,
+            stream_keep_alive: server.stream_keep_alive,
+            shutdown_delay: server.shutdown_delay,
             drain_timeout: server.drain_timeout,
             trusted_proxies: server.trusted_proxies.clone(),
             max_connections: server.max_connections.unwrap_or(usize::MAX),
+            max_connections_per_client: server.max_connections_per_client,
         }
     }
 }
 
 /// How far the process has come.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Phase {
     Serving,
+    /// As before, but every answer is the last of its connection.
+    Leaving,
     /// No new connections; answers may finish.
     Draining,
     /// Every answer ends now.
@@ -90,9 +115,11 @@ enum Phase {
 /// What `/readyz` tells, how many are connected, and how they are served.
 pub struct Status {
     draining: AtomicBool,
-    connections: AtomicUsize,
+    crowd: Arc<Crowd>,
     settings: ArcSwap<Settings>,
     instances: ArcSwap<Vec<Arc<InstanceState>>>,
+    /// Once another process serves in place of this one.
+    replaced: CancellationToken,
 }
 
 impl Status {
@@ -100,9 +127,10 @@ impl Status {
     pub fn new(settings: Settings, instances: Vec<Arc<InstanceState>>) -> Self {
         Self {
             draining: AtomicBool::new(false),
-            connections: AtomicUsize::new(0),
+            crowd: Arc::default(),
             settings: ArcSwap::from_pointee(settings),
             instances: ArcSwap::from_pointee(instances),
+            replaced: CancellationToken::new(),
         }
     }
 
@@ -147,11 +175,35 @@ impl Serve for Reloadable<Stack> {
     }
 }
 
-/// Serves until a signal asks for the end, then drains and returns.
+/// Who was before this process, and what else whoever comes after it is to have.
+#[derive(Debug, Default)]
+pub struct Succession {
+    /// Who waits to be replaced by this process.
+    pub predecessor: Option<Predecessor>,
+    /// Where operators are listened to.
+    pub operators: Option<TcpListener>,
+}
+
+impl Succession {
+    /// After this one, and with these operators.
+    ///
+    /// # Errors
+    ///
+    /// If there is no other handle of their socket to be had.
+    pub fn new(
+        predecessor: Option<Predecessor>,
+        operators: Option<&Operators>,
+    ) -> io::Result<Self> {
+        Ok(Self { predecessor, operators: operators.map(Operators::socket).transpose()? })
+    }
+}
+
+/// Serves until a signal asks for the end or for another process, then drains and returns.
 ///
 /// `service` makes what answers on one core; `background` runs beside them on this thread, in the main
-/// runtime, until the end. The first signal closes the listeners and lets answers finish within the drain
-/// timeout; a second one ends the process at once.
+/// runtime, until the end. The first signal, after the shutdown delay, closes the listeners and lets answers
+/// finish within the drain timeout; a second one ends the process at once. SIGUSR2 starts the program anew with the same sockets, and
+/// once that serves it is as with the first signal.
 ///
 /// # Errors
 ///
@@ -159,6 +211,8 @@ impl Serve for Reloadable<Stack> {
 pub fn run<S, B>(
     main: &runtime::Runtime,
     listeners: Listeners,
+    succession: Succession,
+    signals: Signals,
     status: &Arc<Status>,
     background: impl Future<Output = ()>,
     mut service: impl FnMut() -> S,
@@ -172,12 +226,13 @@ where
 {
     let (phase, watched) = watch::channel(Phase::Serving);
     let mut workers = Vec::new();
-    for (index, listener) in listeners.into_iter().enumerate() {
+    let is_held = listeners.are_held();
+    for (index, share) in listeners.shares()?.into_iter().enumerate() {
         let (service, status) = (service(), Arc::clone(status));
         let watched = watched.clone();
         let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
         let work = move || {
-            let result = runtime.block_on(worker::run(listener, service, status, watched));
+            let result = runtime.block_on(worker::run(share, is_held, service, status, watched));
             // A name may be being resolved, which nobody waits for any more.
             runtime.shutdown_background();
             result
@@ -185,14 +240,13 @@ where
         workers.push(thread::Builder::new().name(format!("worker-{index}")).spawn(work)?);
     }
     drop(watched);
+    let Succession { predecessor, operators } = succession;
+    let sockets = HandOver { callers: listeners.into_sockets(), operators, held: is_held };
     main.block_on(async {
-        let supervised = pin!(signals::supervise(&phase, status));
+        let supervised = pin!(signals::supervise(&phase, status, sockets, predecessor, signals));
         let background = pin!(background.then(|()| std::future::pending::<()>()));
-        match select(supervised, background).await {
-            Either::Left((ended, _)) => ended,
-            Either::Right(((), _)) => Ok(()),
-        }
-    })?;
+        select(supervised, background).await;
+    });
     for worker in workers {
         match worker.join() {
             Ok(result) => result?,

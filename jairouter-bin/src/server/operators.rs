@@ -67,6 +67,21 @@ impl Operators {
         Ok(Self { listener, address })
     }
 
+    /// Answers those who come to this socket, which listens already.
+    ///
+    /// # Errors
+    ///
+    /// If it does not say where.
+    pub fn inherited(listener: StdListener) -> io::Result<Self> {
+        let address = listener.local_addr()?;
+        Ok(Self { listener, address })
+    }
+
+    /// Another handle of its socket.
+    pub(super) fn socket(&self) -> io::Result<StdListener> {
+        self.listener.try_clone()
+    }
+
     /// Where it listens.
     pub const fn address(&self) -> SocketAddr {
         self.address
@@ -93,7 +108,12 @@ impl Operators {
         loop {
             let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
             while connections.try_join_next().is_some() {}
-            let stream = match listener.accept().await {
+            let accepted = tokio::select! {
+                // Another process answers for all that is counted from now on.
+                () = status.replaced.cancelled() => break,
+                accepted = listener.accept() => accepted,
+            };
+            let stream = match accepted {
                 Ok((stream, _)) => stream,
                 Err(error) => {
                     tracing::error!(%error, "cannot accept an operator's connection");
@@ -124,6 +144,8 @@ impl Operators {
                 drop(place);
             });
         }
+        drop(listener);
+        while connections.join_next().await.is_some() {}
     }
 }
 

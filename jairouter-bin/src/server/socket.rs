@@ -139,7 +139,12 @@ impl AsyncRead for Socket {
             buf.put_slice(&[byte]);
             return Poll::Ready(Ok(()));
         }
-        Pin::new(&mut self.stream).poll_read(cx, buf)
+        let before = buf.filled().len();
+        ready!(Pin::new(&mut self.stream).poll_read(cx, buf))?;
+        if buf.filled().len() > before {
+            self.shared.receive();
+        }
+        Poll::Ready(Ok(()))
     }
 }
 

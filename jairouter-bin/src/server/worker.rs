@@ -1,10 +1,11 @@
-//! One core's share: its listener and the connections it accepted.
+//! One core's share: its listeners and the connections it accepted.
 
 use std::convert::Infallible;
+use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::task::Poll;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -20,6 +21,7 @@ use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 use tower::Service;
 
+use super::crowd::Refusal;
 use super::received::Received;
 use super::{Phase, Serve, Status, connection};
 
@@ -29,9 +31,11 @@ const BREATH: Duration = Duration::from_millis(200);
 /// How long a caller over the limit may take to hear of it.
 const REFUSAL: Duration = Duration::from_secs(1);
 
-/// Accepts until the phase changes, and returns when the last connection has ended.
+/// Accepts until answers are only to finish, and returns when the last connection has ended. Who waits in listeners that
+/// are held by others is left to those.
 pub(super) async fn run<S, B>(
-    listener: std::net::TcpListener,
+    listeners: Vec<std::net::TcpListener>,
+    are_held: bool,
     service: S,
     status: Arc<Status>,
     mut phase: watch::Receiver<Phase>,
@@ -43,18 +47,22 @@ where
     <S::Service as Service<Request<Received>>>::Future: Send,
     B: HttpBody<Data = Bytes, Error = Error> + Send + 'static,
 {
-    let listener = TcpListener::from_std(listener)?;
+    let listeners: io::Result<Vec<_>> = listeners.into_iter().map(TcpListener::from_std).collect();
+    let mut listeners = Accepting { listeners: listeners?, next: 0 };
     // Every connection holds a receiver; the sender sees the last one go.
     let (ended, alive) = watch::channel(());
     let serve = |stream: TcpStream, peer: SocketAddr| {
         let settings = status.settings();
-        let Some(counted) = Counted::new(&status, settings.max_connections) else {
-            tracing::warn!(limit = settings.max_connections, "refused a connection over the limit");
-            // One that speaks TLS would read it as nonsense.
-            if settings.tls.is_none() {
-                drop(tokio::spawn(timeout(REFUSAL, refuse(stream))));
+        let counted = match status.crowd.enter(peer.ip(), &settings) {
+            Ok(counted) => counted,
+            Err(refusal) => {
+                tracing::warn!(peer = %peer.ip(), ?refusal, "refused a connection over the limit");
+                // One that speaks TLS would read it as nonsense.
+                if settings.tls.is_none() {
+                    drop(tokio::spawn(timeout(REFUSAL, refuse(stream, refusal))));
+                }
+                return;
             }
-            return;
         };
         prepare(&stream, settings.write_timeout);
         let served = connection::serve(
@@ -74,8 +82,8 @@ where
     let mut ending = phase.clone();
     loop {
         tokio::select! {
-            _ = ending.changed() => break,
-            accepted = listener.accept() => match accepted {
+            _ = ending.wait_for(|phase| *phase >= Phase::Draining) => break,
+            accepted = listeners.accept() => match accepted {
                 Ok((stream, peer)) => serve(stream, peer),
                 Err(error) if is_the_caller_s(&error) => {}
                 Err(error) => {
@@ -86,19 +94,45 @@ where
         }
     }
     // The kernel has completed these handshakes: to their callers the connection is made.
-    while let Some(Ok((stream, peer))) = listener.accept().now_or_never() {
+    while !are_held && let Some(Ok((stream, peer))) = listeners.accept().now_or_never() {
         serve(stream, peer);
     }
-    drop((listener, alive));
+    drop((listeners, alive));
     ended.closed().await;
     // Held until here, so that whoever waits for all workers waits for this one.
     let _ = phase.borrow_and_update();
     Ok(())
 }
 
+/// Listeners that are accepted from in turn, so that none waits for the others to be empty.
+struct Accepting {
+    listeners: Vec<TcpListener>,
+    next: usize,
+}
+
+impl Accepting {
+    async fn accept(&mut self) -> io::Result<(TcpStream, SocketAddr)> {
+        poll_fn(|cx| {
+            for _ in 0..self.listeners.len() {
+                let accepted = self.listeners[self.next].poll_accept(cx);
+                self.next = (self.next + 1) % self.listeners.len();
+                if accepted.is_ready() {
+                    return accepted;
+                }
+            }
+            Poll::Pending
+        })
+        .await
+    }
+}
+
 /// Tells a caller over the limit so, and reads what it sends meanwhile so that it gets the answer.
-async fn refuse(mut stream: TcpStream) -> io::Result<()> {
-    let error = Error::new(Kind::Overloaded, "the gateway has as many connections as it may");
+async fn refuse(mut stream: TcpStream, refusal: Refusal) -> io::Result<()> {
+    let why = match refusal {
+        Refusal::Full(_) => "the gateway has as many connections as it may",
+        Refusal::OfClient(_) => "you have as many connections to the gateway as one may",
+    };
+    let error = Error::new(Kind::Overloaded, why);
     let body = envelope::body(&error);
     let id = request_id(&mut HeaderMap::new());
     let head = format!(
@@ -139,21 +173,4 @@ pub(super) fn prepare(stream: &TcpStream, write_timeout: Duration) {
     let _ = socket.set_tcp_user_timeout(Some(write_timeout.max(Duration::from_secs(30))));
     #[cfg(not(target_os = "linux"))]
     let _ = write_timeout;
-}
-
-/// One connection of those that are counted.
-struct Counted(Arc<Status>);
-
-impl Counted {
-    fn new(status: &Arc<Status>, limit: usize) -> Option<Self> {
-        let free = |count: usize| (count < limit).then_some(count + 1);
-        let counted = status.connections.fetch_update(Ordering::Relaxed, Ordering::Relaxed, free);
-        counted.is_ok().then(|| Self(Arc::clone(status)))
-    }
-}
-
-impl Drop for Counted {
-    fn drop(&mut self) {
-        self.0.connections.fetch_sub(1, Ordering::Relaxed);
-    }
 }

@@ -94,7 +94,7 @@ where
         handshake = builder.handshake::<_, Bytes>(socket) => handshake,
         () = sleep_until(begun) => return,
         // Nothing has been asked yet that could be answered before the end.
-        _ = phase.changed() => return,
+        _ = phase.wait_for(|phase| matches!(phase, Phase::Draining | Phase::Cut)) => return,
     };
     let Ok(mut connection) = handshake else { return };
     let mut clock = Clock::new(connection.ping_pong(), write_timeout);
@@ -103,7 +103,12 @@ where
         Carrier { shared: Arc::clone(&shared), written, phase: phase.clone(), write_timeout };
     let mut streams = FuturesUnordered::new();
     let mut silent = pin!(silence(&shared, begun));
-    let mut current = Phase::Serving;
+    let mut current = *phase.borrow_and_update();
+    match current {
+        Phase::Serving | Phase::Leaving => {}
+        Phase::Draining => connection.graceful_shutdown(),
+        Phase::Cut => return,
+    }
     let mut end = None;
     loop {
         tokio::select! {
