@@ -227,7 +227,7 @@ async fn another_certificate_is_shown_from_when_it_is_there_and_a_bad_one_never(
     let (next, its_key) = new.files("localhost");
     std::fs::copy(its_key, &key).unwrap();
     std::fs::copy(next, &certificate).unwrap();
-    gateway.logged("another configuration is served").await;
+    gateway.logged("the configuration is served again").await;
     assert!(new.ask(address, None, &asked).await.is_ok());
     assert!(old.ask(address, None, &asked).await.is_err());
 }
