@@ -142,6 +142,13 @@ pub(super) async fn silence(shared: &Shared, until: Instant) {
     }
 }
 
+/// Over when answers are only to finish, and a lull has been left for what is on its way.
+async fn lull_after_serving(phase: &mut watch::Receiver<Phase>) {
+    // Nobody is left to change it if it cannot be waited for.
+    let _ = phase.wait_for(|phase| *phase >= Phase::Draining).await;
+    sleep(LULL).await;
+}
+
 /// Serves a connection until it closes, or the process ends; one that does not agree on TLS in the time for a
 /// first head is closed.
 pub(super) async fn serve<S, B>(
@@ -171,8 +178,8 @@ pub(super) async fn serve<S, B>(
                     }
                     Err(_) => return,
                 },
-                // Who agrees while answers may finish has one yet to ask for.
-                _ = phase.wait_for(|phase| *phase == Phase::Cut) => return,
+                // Who has begun to agree has something to ask for; who is silent is not waited for.
+                () = lull_after_serving(&mut phase) => return,
             }
         }
     };
