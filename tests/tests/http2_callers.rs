@@ -14,9 +14,10 @@ use jairouter_tests::http2::{Caller, Frame, Frames, kind, post, request};
 use jairouter_tests::tls::Authority;
 use jairouter_tests::upstream::Step::{Chunk, Fin, LastChunk, Send, Stall, Wait};
 use jairouter_tests::upstream::{Seen, Step, Upstream, event_stream, json};
-use jairouter_tests::{chat, token, until};
+use jairouter_tests::{PATIENCE, chat, token, until};
 use tokio::io::AsyncReadExt;
 use tokio::sync::Notify;
+use tokio::time::timeout;
 
 const CHAT: &str = "/v1/chat/completions";
 const ANSWER: &str = r#"{"choices":[{"message":{"content":"Hi"}}]}"#;
@@ -118,16 +119,21 @@ async fn an_answer_that_is_cut_ends_with_a_reset_and_a_stream_says_so_before() {
     let stream = vec![event_stream(), Chunk(token("Hi").into()), Fin];
     let half = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 100\r\n\r\n{";
     for (steps, streams) in [(stream, true), (vec![Send(half.into()), Fin], false)] {
-        let upstream = Upstream::serving(move |_, _| steps.clone()).await;
+        let upstream = Upstream::serving(move |_, text| match text.contains("waits") {
+            true => vec![Stall],
+            false => steps.clone(),
+        })
+        .await;
         let (gateway, authority) = serving("", upstream.url());
         let caller = Caller::connect(&authority, gateway.address()).await;
-        // Several at a time, so that none is told only because nobody else is.
-        let ask = || async {
-            let (answer, _stream) = caller.send(post(CHAT), chat("m", streams)).await;
-            read(answer).await.unwrap()
-        };
-        let replies = futures::future::join_all([(); 20].map(|()| ask())).await;
-        for reply in replies {
+        // It is one of several, so that it is not told only because nothing else is to be done.
+        let mut others = Vec::new();
+        for _ in 0..10 {
+            others.push(caller.send(post(CHAT), chat("m", streams).replace("hi", "waits")).await);
+        }
+        until("they wait", || upstream.live() == 10).await;
+        for _ in 0..20 {
+            let reply = caller.ask(post(CHAT), chat("m", streams)).await;
             let reset = reply.broken.as_ref().and_then(h2::Error::reason);
             assert_eq!((reply.status, reset), (200, Some(Reason::INTERNAL_ERROR)));
             assert_eq!(reply.text().contains("upstream_broken"), streams, "{}", reply.text());
@@ -192,18 +198,23 @@ async fn a_stream_that_is_taken_back_frees_its_engine_and_leaves_the_others_alon
 // fault: S4, P18
 #[tokio::test]
 async fn a_caller_that_opens_no_window_loses_its_stream_in_the_time_to_read_and_no_other() {
-    let upstream = Upstream::serving(|_, _| whole()).await;
+    let upstream = Upstream::serving(|_, text| match text.contains("\"stream\":true") {
+        true => whole(),
+        false => vec![Send(json("200 OK", ANSWER))],
+    })
+    .await;
     let (gateway, authority) = serving("  write-timeout: 500ms\n", upstream.url());
-    for window in [0, 1, 40] {
+    for (window, streams) in [(0, true), (1, true), (0, false), (1, false), (40, false)] {
         let mut how = Builder::new();
         let how = how.initial_window_size(window);
         let caller = Caller::connect_as(&authority, gateway.address(), how).await;
-        let (answer, _stream) = caller.send(post(CHAT), chat("m", true)).await;
+        let (answer, _stream) = caller.send(post(CHAT), chat("m", streams)).await;
         let mut body = begun(answer).await.unwrap().into_body();
         // Nothing is released.
         let mut came = 0;
         let end = loop {
-            match std::future::poll_fn(|cx| body.poll_data(cx)).await {
+            let data = std::future::poll_fn(|cx| body.poll_data(cx));
+            match timeout(PATIENCE, data).await.expect("it ends") {
                 Some(Ok(data)) => came += data.len(),
                 end => break end,
             }
