@@ -225,3 +225,29 @@ async fn an_answer_that_is_reset_before_its_end_is_none() {
     assert!(second.status == 502 || !second.complete, "{second:?}");
     assert_eq!((engine.asked(), engine.connections()), (2, 1));
 }
+
+#[tokio::test]
+async fn an_instance_that_closes_its_connections_at_once_is_not_asked_for_ever() {
+    let authority = Authority::new();
+    let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+    let url = format!("https://localhost:{}", listener.local_addr().unwrap().port());
+    let (acceptor, connected) = (authority.acceptor(&["h2"]), Arc::new(AtomicUsize::new(0)));
+    let counted = Arc::clone(&connected);
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            counted.fetch_add(1, Ordering::Relaxed);
+            let Ok(stream) = Box::pin(acceptor.accept(stream)).await else { continue };
+            tokio::spawn(Box::pin(async move {
+                let mut frames = Frames::accept(Box::new(stream)).await.expect("it is open");
+                let nothing = Frame::new(kind::GOAWAY, 0, 0, [0; 8]);
+                // Or it is closed already.
+                let _ = frames.send(&[nothing]).await;
+                while frames.next().await.is_some() {}
+            }));
+        }
+    });
+    let gateway = offering(&authority, "  retry: { max-attempts: 1 }\n", &[url]);
+    let answer = ask(gateway.address(), post(CHAT, &chat("m", false))).await;
+    assert_eq!((answer.status, &*answer.code()), (502, "upstream_unreachable"));
+    assert!(connected.load(Ordering::Relaxed) <= 6, "{connected:?}");
+}

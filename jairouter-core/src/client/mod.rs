@@ -3,7 +3,8 @@
 //!
 //! A connection has no task of its own. While a request is on it, the request's future and then its
 //! body poll the connection, so a frame needs no channel and no wake-up, and dropping either one
-//! closes the socket: that is how an engine learns that nobody is waiting.
+//! closes the socket: that is how an engine learns that nobody is waiting. Over HTTP/2 it resets a stream; there
+//! requests share a connection, and a task drives it.
 //!
 //! ```no_run
 //! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
@@ -190,7 +191,7 @@ impl HttpClient {
         }))
     }
 
-    /// How many connections lie unused.
+    /// How many connections of HTTP/1 lie unused.
     pub fn idle_connections(&self) -> usize {
         self.0.pool.len()
     }

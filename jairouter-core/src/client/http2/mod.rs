@@ -28,6 +28,9 @@ const H2: &[u8] = b"h2";
 /// The most connections to one origin at a time. One more request is told that the instance is busy.
 const MOST_LINKS: usize = 256;
 
+/// How many new connections of a request may be closed before it is on them.
+const MOST_CLOSED: usize = 2;
+
 /// Where a connection takes fewer requests than this, nobody waits for another's.
 const WORTH_WAITING: usize = 16;
 
@@ -166,6 +169,7 @@ pub(super) async fn ask(
     if is_new {
         shared.pool.clear();
     }
+    let mut closed = 0..MOST_CLOSED;
     loop {
         if let Some(mut place) = http2.place() {
             if place.is_open() {
@@ -181,6 +185,9 @@ pub(super) async fn ask(
             Reached::Place(mut place) => {
                 if place.is_open() {
                     return exchange::ask(place, request, &shared.host).await;
+                }
+                if closed.next().is_none() {
+                    return Err(unreachable("the instance closes its connections at once"));
                 }
             }
             Reached::Http1(wire) => {
