@@ -72,13 +72,52 @@ impl Clock {
 
 #[cfg(test)]
 mod tests {
+    use bytes::Bytes;
+    use futures::future::join;
+    use h2::{client, server};
+    use tokio::io::duplex;
+
     use super::*;
 
-    #[tokio::test]
+    const WRITE_TIMEOUT: Duration = Duration::from_secs(60);
+
+    /// How long it takes until a caller is found gone who is asked for as long as this.
+    async fn gone_after(is_there: bool, most: Duration) -> Option<Duration> {
+        let (ours, theirs) = duplex(64 * 1024);
+        let both = join(server::handshake(ours), client::handshake(theirs));
+        let (serving, asking) = Box::pin(both).await;
+        let (mut serving, (sender, asking)) = (serving.unwrap(), asking.unwrap());
+        let mut clock = Clock::new(serving.ping_pong(), WRITE_TIMEOUT);
+        tokio::spawn(async move { while serving.accept().await.is_some() {} });
+        let _held = match is_there {
+            true => Err(tokio::spawn(asking)),
+            false => Ok(asking),
+        };
+        let begun = Instant::now();
+        while begun.elapsed() < most {
+            clock.due().await;
+            if clock.look(1, true) == Found::Gone {
+                return Some(begun.elapsed());
+            }
+        }
+        drop::<client::SendRequest<Bytes>>(sender);
+        None
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_caller_that_answers_no_ping_is_gone_once_it_had_the_time_to_read() {
+        let most = WRITE_TIMEOUT * 10;
+        assert_eq!(gone_after(true, most).await, None);
+        let gone = gone_after(false, most).await.expect("nobody is there");
+        assert!(gone > WRITE_TIMEOUT && gone < WRITE_TIMEOUT * 2, "{gone:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn a_connection_is_idle_once_nothing_was_asked_for_three_looks() {
         let mut clock = Clock::new(None, LOOK);
         let looks = [(1, true), (1, true), (1, false), (1, false), (2, false), (2, false)];
         for (asked, is_answering) in looks {
+            clock.due().await;
             assert_eq!(clock.look(asked, is_answering), Found::InUse);
         }
         assert_eq!(clock.look(2, false), Found::InUse);
