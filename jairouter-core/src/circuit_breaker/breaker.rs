@@ -20,6 +20,8 @@ pub struct Breaker {
     word: AtomicU64,
     window: Option<Window>,
     trips: AtomicU64,
+    /// How many of them have been told.
+    told: AtomicU64,
     settings: Settings,
     epoch: Instant,
 }
@@ -51,6 +53,7 @@ impl Breaker {
             word: AtomicU64::new(Word::CLOSED.into()),
             window: Window::new(&settings),
             trips: AtomicU64::new(0),
+            told: AtomicU64::new(0),
             settings,
             epoch: Instant::now(),
         }
@@ -123,6 +126,14 @@ impl Breaker {
     /// How often it has opened.
     pub fn trips(&self) -> u64 {
         self.trips.load(Ordering::Relaxed)
+    }
+
+    /// Whether it has opened since this was last asked, for those who say so: whoever asks first after
+    /// it has, hears of it, and nobody else.
+    pub fn is_newly_open(&self) -> bool {
+        let trips = self.trips();
+        trips > self.told.load(Ordering::Relaxed)
+            && trips > self.told.fetch_max(trips, Ordering::Relaxed)
     }
 
     /// What it decides by.

@@ -19,6 +19,7 @@ use crate::endpoint::Endpoint;
 use crate::envelope;
 use crate::error::{BoxError, Error};
 use crate::request::InferenceRequest;
+use crate::trace::Tracing;
 
 pin_project! {
     /// Future of a [`Gateway`](super::Gateway).
@@ -61,6 +62,7 @@ struct Head {
     endpoint: Endpoint,
     headers: HeaderMap,
     extensions: Extensions,
+    tracing: Option<Tracing>,
 }
 
 struct Refusal {
@@ -93,7 +95,8 @@ where
             Ok(Wanted::Inference(endpoint)) => {
                 let (limit, timeout) = (settings.max_body, settings.body_timeout);
                 let body = Collect::new(body, limit, timeout, &settings.memory);
-                let head = Head { endpoint, headers: head.headers, extensions: head.extensions };
+                let (headers, extensions) = (head.headers, head.extensions);
+                let head = Head { endpoint, headers, extensions, tracing: settings.tracing };
                 let head = Some((inner.clone(), Box::new(head)));
                 return Self { id, endpoint: Some(endpoint), state: State::Reading { body, head } };
             }
@@ -160,8 +163,9 @@ where
 
 fn parse(head: Head, payload: Bytes) -> Result<InferenceRequest, Error> {
     let client = head.extensions.get::<ClientAddr>().map(|client| client.0);
+    let trace = head.tracing.map(|tracing| tracing.begin(&head.headers));
     let request = InferenceRequest::new(head.endpoint, head.headers, payload)?;
-    Ok(request.with_client(client).with_extensions(head.extensions))
+    Ok(request.with_client(client).with_trace(trace).with_extensions(head.extensions))
 }
 
 fn own<R>(json: Bytes) -> Response<GatewayBody<R>> {
