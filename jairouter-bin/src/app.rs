@@ -6,15 +6,17 @@ use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::path::Path;
 use std::process::ExitCode;
-use std::sync::Arc;
+use std::sync::{Arc, mpsc};
 use std::thread;
+use std::time::Duration;
 
-use futures::future::{OptionFuture, join};
+use futures::future::{OptionFuture, join3};
 use tokio::runtime::Runtime;
 
 use crate::cli::{Cli, Command, Keys};
 use crate::config::{self, Config, Management};
 use crate::discover::{self, Known};
+use crate::export::Exporter;
 use crate::live::Live;
 use crate::reload::{self, Refused, Source};
 use crate::{doctor, greeting, keys, local, log, server};
@@ -149,17 +151,20 @@ fn serve(
     source: Option<Source>,
     greeting: Greeting<'_>,
 ) -> Result<(), String> {
-    let _log = log::init(&config.server.log);
+    let log = log::init(&config.server.log);
+    let _log = log.map_err(|error| format!("the program cannot log: {error}"))?;
     let cores = thread::available_parallelism().map_or(1, NonZeroUsize::get);
     let workers = config.server.workers.map_or(cores, NonZeroUsize::get);
     let listeners = listen(&config, workers)?;
     let address = server::reachable(listeners.address());
     let operators = operators(&config.management)?;
-    say(&greeting(address, &config, &known))?;
+    let mut greeting = greeting(address, &config, &known);
     if let Some(operators) = &operators {
         let address = server::reachable(operators.address());
-        say(&format!("Operators: http://{address}/metrics\n"))?;
+        // Memory does not refuse a write.
+        let _ = writeln!(greeting, "Operators: http://{address}/metrics");
     }
+    announce(greeting)?;
     for section in &config.inactive {
         tracing::warn!(
             path = section.path,
@@ -170,17 +175,22 @@ fn serve(
     }
     tracing::info!(%address, workers, "listening");
     let mut live = Live::new(config, known, source)?;
+    let mut exporter = live.exporter();
     let status = Arc::clone(live.status());
     let cores: Vec<_> = (0..workers).map(|_| live.core()).collect();
     let mut cores = cores.into_iter();
     let next = move || cores.next().expect("there is one for each listener");
     let asked =
         operators.map(|operators| operators.run(Arc::clone(live.metrics()), Arc::clone(&status)));
+    let exported = OptionFuture::from(exporter.as_mut().map(Exporter::run));
     let background = async move {
-        Box::pin(join(live.run(), OptionFuture::from(asked))).await;
+        Box::pin(join3(live.run(), OptionFuture::from(asked), exported)).await;
     };
     server::run(main, listeners, &status, background, next)
         .map_err(|error| format!("the server failed: {error}"))?;
+    if let Some(exporter) = exporter {
+        main.block_on(exporter.flush());
+    }
     tracing::info!("stopped");
     Ok(())
 }
@@ -211,6 +221,18 @@ fn listen(config: &Config, workers: usize) -> Result<server::Listeners, String> 
     let hint = "another program listens there; set server.port to a free one, or 0 for any";
     let reason = last.map_or(String::new(), |error| format!(": {error}"));
     Err(format!("cannot listen on {address} port {port}{reason} ({hint})"))
+}
+
+/// How long the start waits for whoever reads what it prints.
+const ANNOUNCING: Duration = Duration::from_secs(1);
+
+/// Prints for people, as far as anybody reads it: a pipe that is full keeps nobody from being served.
+fn announce(text: String) -> Result<(), String> {
+    let (done, said) = mpsc::sync_channel(1);
+    let write = move || drop(done.send(say(&text)));
+    let thread = thread::Builder::new().name("greeting".into()).spawn(write);
+    thread.map_err(|error| format!("the program cannot run: {error}"))?;
+    said.recv_timeout(ANNOUNCING).unwrap_or(Ok(()))
 }
 
 /// Prints for people. Whoever started the program in the background may have closed this.

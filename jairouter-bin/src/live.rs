@@ -9,6 +9,7 @@ use std::time::Duration;
 use futures::future::{BoxFuture, OptionFuture};
 use futures::stream::FuturesUnordered;
 use futures::{FutureExt, StreamExt};
+use jairouter_core::End;
 use jairouter_core::observe::Exchange;
 use jairouter_core::reload::Reloadable;
 use tokio::sync::mpsc;
@@ -16,6 +17,7 @@ use tokio::time::sleep;
 
 use crate::config::Config;
 use crate::discover::{Known, Listed};
+use crate::export::{Exporter, Spans};
 use crate::kept::{Keeper, Kept, Task};
 use crate::keys::Keys;
 use crate::log;
@@ -49,6 +51,7 @@ pub struct Live {
     tasks: FuturesUnordered<Task>,
     source: Option<Source>,
     metrics: Arc<Metrics>,
+    exporter: Option<Exporter>,
     keys: Arc<Keys>,
 }
 
@@ -67,6 +70,22 @@ fn show(metrics: &Metrics, router: &AnyRouter, instances: Vec<metrics::Instance>
         router.rooms().map(|(service, model, room)| (service, model.into(), Arc::clone(room)));
     let rooms = rooms.collect();
     metrics.serve(router.models().map(|(_, model)| model), Snapshot { instances, rooms });
+}
+
+/// A request is over.
+fn told(exchange: &Exchange, metrics: &Metrics, spans: Option<&Spans>) {
+    log::access(exchange);
+    metrics.tell(exchange);
+    if let Some(spans) = spans {
+        spans.tell(exchange);
+    }
+    // What has broken off after its head is no attempt in vain, and opens breakers as well.
+    if let (End::Broken(_), Some(name)) = (exchange.end, exchange.instance.as_deref()) {
+        let snapshot = metrics.snapshot.load();
+        if let Some(one) = snapshot.instances.iter().find(|one| one.state.id() == name) {
+            log::opened(&one.state, exchange.request_id.as_deref(), exchange.trace.as_ref());
+        }
+    }
 }
 
 /// One core's stack, and its connections.
@@ -94,15 +113,16 @@ impl Live {
         show(&metrics, &router, served);
         let instances = router.instances().cloned().collect();
         let status = Arc::new(Status::new(server::Settings::of(&config.server), instances));
+        let otlp = config.tracing.otlp.as_ref();
+        let export = otlp.map(|otlp| Exporter::new(otlp, Arc::clone(&metrics.own.spans)));
+        let (spans, exporter) = export.transpose()?.unzip();
+        let recorded = spans.is_some();
         // As long as the process: what counts is one for all of it.
         let tell: &'static _ = Box::leak(Box::new({
             let metrics = Arc::clone(&metrics);
-            move |exchange: &Exchange| {
-                log::access(exchange);
-                metrics.tell(exchange);
-            }
+            move |exchange: &Exchange| told(exchange, &metrics, spans.as_ref())
         }));
-        let front = Front::new(&config, tell);
+        let front = Front::new(&config, tell, recorded);
         let (cores, tasks) = (Vec::new(), tasks.into_iter().collect());
         Ok(Self {
             config,
@@ -117,6 +137,7 @@ impl Live {
             tasks,
             source,
             metrics,
+            exporter,
             keys: Arc::new(keys),
         })
     }
@@ -129,6 +150,11 @@ impl Live {
     /// What is counted.
     pub fn metrics(&self) -> &Arc<Metrics> {
         &self.metrics
+    }
+
+    /// What sends spans, if they are sent: the first time this is asked.
+    pub(crate) fn exporter(&mut self) -> Option<Exporter> {
+        self.exporter.take()
     }
 
     /// What it serves, once for each service that does.

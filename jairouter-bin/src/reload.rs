@@ -144,6 +144,7 @@ fn read(path: &Path) -> (Result<Config, Refused>, Vec<ReadFile>) {
 /// What of another configuration acts only when the program starts again.
 pub(crate) fn needs_restart(before: &Config, after: &Config) -> Vec<&'static str> {
     let operators = ("management.server", before.management != after.management);
+    let spans = ("tracing.otlp", before.tracing.otlp != after.tracing.otlp);
     let (before, after) = (&before.server, &after.server);
     let differs = [
         ("server.address", before.address != after.address),
@@ -151,6 +152,7 @@ pub(crate) fn needs_restart(before: &Config, after: &Config) -> Vec<&'static str
         ("server.workers", before.workers != after.workers),
         ("server.log", before.log != after.log),
         operators,
+        spans,
     ];
     differs.into_iter().filter(|(_, differs)| *differs).map(|(key, _)| key).collect()
 }

@@ -98,6 +98,8 @@ pub struct Exchange {
     pub error: Option<Kind>,
     /// The instances that were asked in vain, if nobody answered or a fallback did.
     pub attempts: Vec<Attempt>,
+    /// When the request came.
+    pub begun: Instant,
     /// From the request to the commit point: for a stream, to its first token.
     pub first: Option<Duration>,
     /// How much of that the stack was at work on the request: what it waited for is not in it, be it a
@@ -131,6 +133,7 @@ impl<F: Fn(&Exchange) + Clone> Observe for F {
             status: StatusCode::from_u16(499).unwrap_or_default(),
             error: None,
             attempts: Vec::new(),
+            begun: Instant::now(),
             first: None,
             worked: Duration::ZERO,
             total: Duration::ZERO,
@@ -138,9 +141,8 @@ impl<F: Fn(&Exchange) + Clone> Observe for F {
             usage: None,
             end: End::Abandoned,
         };
-        let story =
-            Story { exchange, usage: Reported::default(), resumed: Some(request.received) };
-        Recording { told: self.clone(), story: Box::new(story), start: Instant::now() }
+        let story = Story { exchange, usage: Reported::default(), resumed: Some(request.received) };
+        Recording { told: self.clone(), story: Box::new(story) }
     }
 }
 
@@ -149,7 +151,6 @@ impl<F: Fn(&Exchange) + Clone> Observe for F {
 pub struct Recording<F> {
     told: F,
     story: Box<Story>,
-    start: Instant,
 }
 
 #[derive(Debug)]
@@ -162,7 +163,7 @@ struct Story {
 
 impl<F: Fn(&Exchange)> Record for Recording<F> {
     fn answered(&mut self, answer: Result<&response::Parts, &Error>) {
-        self.story.exchange.first = Some(self.start.elapsed());
+        self.story.exchange.first = Some(self.story.exchange.begun.elapsed());
         match answer {
             Ok(parts) => {
                 self.story.exchange.status = parts.status;
@@ -197,7 +198,7 @@ impl<F: Fn(&Exchange)> BodyGuard for Recording<F> {
     }
 
     fn end(mut self, end: End) {
-        self.story.exchange.total = self.start.elapsed();
+        self.story.exchange.total = self.story.exchange.begun.elapsed();
         self.story.exchange.end = end;
         self.story.exchange.usage = self.story.usage.usage();
         if let End::Broken(kind) = end {

@@ -3,6 +3,7 @@
 
 mod answer;
 pub mod client;
+pub mod collector;
 pub mod gateway;
 pub mod stack;
 pub mod tls;

@@ -32,6 +32,7 @@ mod sections;
 mod security;
 mod server;
 mod tls;
+mod traces;
 mod types;
 mod value;
 
@@ -50,6 +51,7 @@ pub(crate) use sections::answer;
 pub(crate) use security::written;
 pub use security::{Key, Security};
 pub use tls::{Identity, Tls};
+pub use traces::{Otlp, Tracing};
 pub use types::{
     Balance, BalanceKind, Config, Inactive, Instance, Log, LogFormat, Management, ModelName,
     Models, Retry, Server, Service, Tell,
@@ -130,6 +132,15 @@ pub(crate) fn load_noting(
         }
         if let Some(field) = map.take("management") {
             server::management(&field, &mut config.management);
+        }
+        if let Some(field) = map.take("tracing") {
+            traces::tracing(&field, env, &mut config.tracing);
+        }
+        if config.tracing.otlp.is_none() {
+            match traces::of_the_environment(env) {
+                Ok(otlp) => config.tracing.otlp = otlp,
+                Err(error) => map.error(error),
+            }
         }
         match map.take("model") {
             Some(field) => config.services = model::services(&field),

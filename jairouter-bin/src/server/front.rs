@@ -14,6 +14,7 @@ use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode, Versi
 use http_body::Body as HttpBody;
 use hyper::body::Incoming;
 use jairouter_core::gateway::{ClientAddr, request_id};
+use jairouter_core::trace::trace_id;
 use jairouter_core::{Endpoint, Error, Kind, envelope};
 use jiff::Timestamp;
 use pin_project_lite::pin_project;
@@ -74,6 +75,7 @@ impl<S> Front<S> {
         tracing::info!(
             target: "access",
             request_id = id.to_str().ok(),
+            trace_id = trace_id(request.headers()).map(tracing::field::display),
             endpoint = endpoint.map(Endpoint::path),
             status = error.status().as_u16(),
             error = error.kind().code(),

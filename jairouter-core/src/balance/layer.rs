@@ -124,6 +124,12 @@ where
     type Service = LoadBalance<S>;
 
     fn layer(&self, instances: I) -> Self::Service {
-        LoadBalance::new(instances, Box::new(self.strategy.clone()), self.settings.clone(), None, None)
+        LoadBalance::new(
+            instances,
+            Box::new(self.strategy.clone()),
+            self.settings.clone(),
+            None,
+            None,
+        )
     }
 }

@@ -38,8 +38,8 @@ pub use attempts::Asked;
 pub(crate) use ids::random;
 pub use ids::{SpanId, TraceId};
 
-use attempts::Attempts;
 pub(crate) use attempts::Attempt;
+use attempts::Attempts;
 use context::Context;
 
 pub(crate) const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");

@@ -57,13 +57,13 @@ pub(super) fn outward(
     let mut headers = HeaderMap::with_capacity(FORWARDED.len() + own.len() + more.len() + 2);
     headers.insert(HOST, host.clone());
     let hop_by_hop = caller.contains_key(CONNECTION);
-    let is_kept = |name: &HeaderName| {
-        !own.contains_key(name) && !(hop_by_hop && is_named_by_connection(caller, name))
+    let is_left_out = |name: &HeaderName| {
+        own.contains_key(name) || hop_by_hop && is_named_by_connection(caller, name)
     };
     for name in FORWARDED.iter().chain(more) {
         if let Some(value) = caller.get(name)
             && !(trace.is_some() && (*name == TRACEPARENT || *name == TRACESTATE))
-            && is_kept(name)
+            && !is_left_out(name)
         {
             headers.insert(name.clone(), value.clone());
         }
@@ -72,7 +72,7 @@ pub(super) fn outward(
         if !own.contains_key(TRACEPARENT) {
             headers.insert(TRACEPARENT, trace.traceparent(span));
         }
-        if trace.has_state() && is_kept(&TRACESTATE) {
+        if trace.has_state() && !is_left_out(&TRACESTATE) {
             for value in caller.get_all(TRACESTATE) {
                 headers.append(TRACESTATE, value.clone());
             }
@@ -193,7 +193,9 @@ mod tests {
 
         caller.append("traceparent", HeaderValue::from_static(given));
         let (begun, _) = sent(&caller, &Tracing::new().begin(&caller), &HeaderMap::new());
-        assert!(!begun["traceparent"].to_str().unwrap().contains("0af7651916cd43dd8448eb211c80319c"));
+        assert!(
+            !begun["traceparent"].to_str().unwrap().contains("0af7651916cd43dd8448eb211c80319c")
+        );
         assert!(!begun.contains_key("tracestate"), "it means nothing in another trace");
 
         let own = map(&[("traceparent", "own"), ("tracestate", "own=1")]);

@@ -1,0 +1,130 @@
+//! Logs: for people on a terminal, JSON lines otherwise, on standard error either way.
+//!
+//! They are written by a thread of their own. When whoever reads them falls behind, lines are
+//! dropped and counted, and no request waits. They hold names, numbers and reasons: never a prompt, an
+//! answer, a header or a key.
+
+mod writer;
+
+use std::io::{self, IsTerminal};
+use std::panic;
+use std::sync::Arc;
+
+use jairouter_core::balance::{FailedAttempt, InstanceState};
+use jairouter_core::observe::Exchange;
+use jairouter_core::trace::Trace;
+use jairouter_core::{Attempt, End, Kind};
+use tracing_subscriber::EnvFilter;
+
+pub use writer::Guard;
+pub(crate) use writer::dropped;
+
+use crate::config::{Log, LogFormat};
+
+/// Begins to log. What is logged is written out when the guard is dropped, if somebody reads it.
+///
+/// # Errors
+///
+/// If there is no thread to be had for it.
+pub fn init(log: &Log) -> io::Result<Guard> {
+    let (lines, guard) = writer::start(io::stderr())?;
+    panic::set_hook(Box::new(panicked));
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(&log.level));
+    let is_terminal = io::stderr().is_terminal();
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(Arc::new(lines));
+    let human = match log.format {
+        LogFormat::Human => true,
+        LogFormat::Json => false,
+        LogFormat::Auto => is_terminal,
+    };
+    // A second call keeps the first log: there is one a process.
+    let _ = if human {
+        builder.with_ansi(is_terminal).with_target(false).try_init()
+    } else {
+        builder.json().flatten_event(true).with_current_span(false).with_span_list(false).try_init()
+    };
+    Ok(guard)
+}
+
+/// The usual one writes to standard error itself, and waits there for whoever does not read. What a panic
+/// says is told only if it is a literal: what is put into a message may be a caller's.
+fn panicked(panic: &panic::PanicHookInfo<'_>) {
+    let at = panic.location().map(tracing::field::display);
+    let what = panic.payload().downcast_ref::<&'static str>();
+    tracing::error!(at, what, "a panic: a defect of the program");
+}
+
+/// One line for each instance that was asked in vain, as it happens, and one if its breaker has opened.
+pub(crate) fn attempt(failed: &FailedAttempt<'_>) {
+    let request = failed.request;
+    let id = request.headers.get("x-request-id").and_then(|id| id.to_str().ok());
+    let trace = request.trace.as_ref();
+    tracing::info!(
+        target: "attempt",
+        request_id = id,
+        trace_id = trace.map(trace_id),
+        instance = failed.instance.id(),
+        model = &*request.model,
+        error = failed.kind.code(),
+        took_ms = failed.took.as_millis() as u64,
+        "an instance was asked in vain"
+    );
+    opened(failed.instance, id, trace);
+}
+
+/// A line if the breaker of this instance has opened, as it has for this request if for any.
+pub(crate) fn opened(instance: &InstanceState, id: Option<&str>, trace: Option<&Trace>) {
+    if let Some(breaker) = instance.breaker()
+        && breaker.is_newly_open()
+    {
+        tracing::warn!(
+            request_id = id,
+            trace_id = trace.map(trace_id),
+            instance = instance.id(),
+            trips = breaker.trips(),
+            "the circuit breaker has opened"
+        );
+    }
+}
+
+fn trace_id(trace: &Trace) -> impl tracing::Value {
+    tracing::field::display(trace.id())
+}
+
+/// One line for each request, when it is over.
+pub fn access(exchange: &Exchange) {
+    let end = match exchange.end {
+        End::Complete => "complete",
+        End::Broken(_) => "failed",
+        End::Abandoned => "caller left",
+    };
+    tracing::info!(
+        target: "access",
+        request_id = exchange.request_id.as_deref(),
+        trace_id = exchange.trace.as_ref().map(trace_id),
+        endpoint = exchange.endpoint.path(),
+        model = &*exchange.model,
+        stream = exchange.stream,
+        instance = exchange.instance.as_deref(),
+        status = exchange.status.as_u16(),
+        error = exchange.error.map(Kind::code),
+        attempts = (!exchange.attempts.is_empty()).then(|| attempts(&exchange.attempts)),
+        first_ms = exchange.first.map(|first| first.as_millis() as u64),
+        total_ms = exchange.total.as_millis() as u64,
+        bytes = exchange.bytes,
+        input_tokens = exchange.usage.map(|usage| usage.input),
+        output_tokens = exchange.usage.map(|usage| usage.output),
+        client = exchange.client.map(tracing::field::display),
+        key = exchange.principal.as_deref(),
+        end,
+    );
+}
+
+/// What was asked in vain: `a: upstream_broken after 12 ms, b: …`.
+fn attempts(attempts: &[Attempt]) -> String {
+    let one = |attempt: &Attempt| {
+        let (kind, took) = (attempt.kind.code(), attempt.took.as_millis());
+        format!("{}: {kind} after {took} ms", attempt.instance)
+    };
+    attempts.iter().map(one).collect::<Vec<_>>().join(", ")
+}
