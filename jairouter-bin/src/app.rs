@@ -1,5 +1,6 @@
 //! The program: read what was asked for, build the stack, serve it, say so.
 
+use std::env;
 use std::fmt::Write as _;
 use std::io::{self, Write as _};
 use std::net::SocketAddr;
@@ -128,7 +129,8 @@ fn serve_file(path: &Path) -> Result<(), String> {
 fn serve_local() -> Result<(), String> {
     let main = runtime()?;
     let found = main.block_on(discover::engines());
-    let (config, known) = local::config(&found)?;
+    let (mut config, known) = local::config(&found)?;
+    config.tracing.otlp = config::collector(&|name| env::var(name).ok())?;
     let greeting = |address, _: &Config, _: &Known| greeting::of_machine(address, &found);
     let served = serve(&main, config, known, None, &greeting);
     main.shutdown_background();

@@ -221,6 +221,25 @@ async fn nothing_is_told_of_what_is_not_sampled_and_the_instance_hears_the_same(
 }
 
 #[tokio::test]
+async fn another_ratio_acts_as_soon_as_the_file_is_read_again() {
+    let collector = Collector::start().await;
+    let upstream = Upstream::answering(json("200 OK", ANSWER)).await;
+    let ratio = |ratio| {
+        let ratio = format!("sampling-ratio: {ratio},");
+        file(&ratio, &collector.url(), &[upstream.url()])
+    };
+    let gateway = Gateway::start_yaml(&ratio(0));
+    ask(gateway.address(), post(CHAT, &chat("m", false))).await;
+    gateway.write(&ratio(1));
+    gateway.signal("HUP");
+    gateway.logged("another configuration is served").await;
+    ask(gateway.address(), post(CHAT, &chat("m", false))).await;
+    assert_eq!(collector.told(1).await.len(), 2);
+    let flags = |request: String| request.contains("-01\r\n");
+    assert_eq!(upstream.requests().into_iter().map(flags).collect::<Vec<_>>(), [false, true]);
+}
+
+#[tokio::test]
 async fn the_last_spans_are_sent_before_the_program_ends() {
     let collector = Collector::start().await;
     let upstream = Upstream::answering(json("200 OK", ANSWER)).await;

@@ -51,6 +51,7 @@ pub(crate) use sections::answer;
 pub(crate) use security::written;
 pub use security::{Key, Security};
 pub use tls::{Identity, Tls};
+pub(crate) use traces::of_the_environment as collector;
 pub use traces::{Otlp, Tracing};
 pub use types::{
     Balance, BalanceKind, Config, Inactive, Instance, Log, LogFormat, Management, ModelName,

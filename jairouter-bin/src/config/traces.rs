@@ -77,12 +77,12 @@ pub(super) fn tracing(field: &Field<'_>, env: Env<'_>, tracing: &mut Tracing) {
     map.finish();
 }
 
-/// The collector of the environment's, where the file names none.
+/// The collector of the environment's, where no file names one.
 ///
 /// # Errors
 ///
 /// What is wrong with it.
-pub(super) fn of_the_environment(env: Env<'_>) -> Result<Option<Otlp>, String> {
+pub(crate) fn of_the_environment(env: Env<'_>) -> Result<Option<Otlp>, String> {
     if !cfg!(feature = "otlp") {
         return Ok(None);
     }

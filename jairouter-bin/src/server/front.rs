@@ -49,14 +49,17 @@ impl<S> Front<S> {
     }
 
     /// What is answered without the gateway.
-    fn answer(&self, request: &Request<Incoming>) -> Option<Response<Bytes>> {
+    fn answer(&self, request: &Request<Incoming>, id: &HeaderValue) -> Option<Response<Bytes>> {
         match request.uri().path() {
-            "/healthz" => Some(probe(request, StatusCode::OK, r#"{"status":"ok"}"#)),
+            "/healthz" => Some(probe(request, id, StatusCode::OK, r#"{"status":"ok"}"#)),
             "/readyz" => Some(match self.status.readiness() {
-                Ok(()) => probe(request, StatusCode::OK, r#"{"status":"ready"}"#),
-                Err(why) => probe(request, StatusCode::SERVICE_UNAVAILABLE, why),
+                Ok(()) => probe(request, id, StatusCode::OK, r#"{"status":"ready"}"#),
+                Err(why) => probe(request, id, StatusCode::SERVICE_UNAVAILABLE, why),
             }),
-            _ => check_host(request).err().map(|error| envelope::response(&error)),
+            _ => {
+                let error = check_host(request).err()?.with_request_id(id.clone());
+                Some(envelope::response(&error))
+            }
         }
     }
 
@@ -67,7 +70,7 @@ impl<S> Front<S> {
         request: &mut Request<Incoming>,
         id: &HeaderValue,
     ) -> Option<Response<Bytes>> {
-        let error = keys.admit(request, Timestamp::now()).err()?;
+        let error = keys.admit(request, Timestamp::now()).err()?.with_request_id(id.clone());
         let client = client_addr(self.peer, request.headers(), &self.settings.trusted_proxies);
         let path = request.uri().path();
         let endpoint = Endpoint::from_path(path.strip_prefix("/api").unwrap_or(path));
@@ -107,7 +110,7 @@ where
         let is_old = request.version() < Version::HTTP_11;
         let (answer, service) = self
             .service
-            .ask(|keys| self.answer(&request).or_else(|| self.admit(keys, &mut request, &id)));
+            .ask(|keys| self.answer(&request, &id).or_else(|| self.admit(keys, &mut request, &id)));
         if let Some(mut answer) = answer {
             answer.headers_mut().insert(REQUEST_ID, id);
             if !request.body().is_end_stream() {
@@ -168,8 +171,10 @@ where
             StateProj::Asked { response } => match response.poll(cx) {
                 Poll::Ready(Ok(response)) => Err(response),
                 Poll::Pending if is_cut => {
-                    let mut answer = envelope::response(&shutting_down());
-                    answer.headers_mut().extend(this.id.take().map(|id| (REQUEST_ID, id)));
+                    let id = this.id.take().expect("it is asked of the gateway");
+                    let error = shutting_down().with_request_id(id.clone());
+                    let mut answer = envelope::response(&error);
+                    answer.headers_mut().insert(REQUEST_ID, id);
                     Ok(answer)
                 }
                 Poll::Pending => return Poll::Pending,
@@ -206,9 +211,14 @@ pub(super) fn shutting_down() -> Error {
         .with_retry_after(std::time::Duration::from_secs(1))
 }
 
-fn probe(request: &Request<Incoming>, status: StatusCode, json: &'static str) -> Response<Bytes> {
+fn probe(
+    request: &Request<Incoming>,
+    id: &HeaderValue,
+    status: StatusCode,
+    json: &'static str,
+) -> Response<Bytes> {
     if !matches!(*request.method(), Method::GET | Method::HEAD) {
-        let error = Error::new(Kind::BadMethod, "this path takes GET");
+        let error = Error::new(Kind::BadMethod, "this path takes GET").with_request_id(id.clone());
         let mut response = envelope::response(&error);
         response.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
         return response;

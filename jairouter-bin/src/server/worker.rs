@@ -98,9 +98,9 @@ where
 
 /// Tells a caller over the limit so, and reads what it sends meanwhile so that it gets the answer.
 async fn refuse(mut stream: TcpStream) -> io::Result<()> {
-    let error = Error::new(Kind::Overloaded, "the gateway has as many connections as it may");
-    let body = envelope::body(&error);
     let id = request_id(&mut HeaderMap::new());
+    let error = Error::new(Kind::Overloaded, "the gateway has as many connections as it may");
+    let body = envelope::body(&error.with_request_id(id.clone()));
     let head = format!(
         "HTTP/1.1 503 Service Unavailable\r\ncontent-type: application/json\r\n\
          retry-after: 1\r\nretry-after-ms: 1000\r\nconnection: close\r\nx-request-id: {}\r\ncontent-length: {}\r\n\r\n",

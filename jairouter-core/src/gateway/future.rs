@@ -130,7 +130,7 @@ where
                 StateProj::Answered { answer } => {
                     match answer.take().expect("polled after completion") {
                         Ok(json) => own(json),
-                        Err(refusal) => refused(*this.endpoint, &refusal),
+                        Err(refusal) => refused(*this.endpoint, *refusal, this.id),
                     }
                 }
                 StateProj::Reading { body, head } => {
@@ -147,13 +147,13 @@ where
                             continue;
                         }
                         Err((error, unread)) => {
-                            refused(*this.endpoint, &Refusal::new(error, unread))
+                            refused(*this.endpoint, Refusal::new(error, unread), this.id)
                         }
                     }
                 }
                 StateProj::Asking { response } => match ready!(response.poll(cx)) {
                     Ok(response) => response.map(GatewayBody::passed),
-                    Err(error) => refused(*this.endpoint, &Refusal::new(error, false)),
+                    Err(error) => refused(*this.endpoint, Refusal::new(error, false), this.id),
                 },
             };
             return Poll::Ready(Ok(with_id(response, this.id)));
@@ -174,14 +174,19 @@ fn own<R>(json: Bytes) -> Response<GatewayBody<R>> {
     response
 }
 
-fn refused<R>(endpoint: Option<Endpoint>, refusal: &Refusal) -> Response<GatewayBody<R>> {
+fn refused<R>(
+    endpoint: Option<Endpoint>,
+    refusal: Refusal,
+    id: &HeaderValue,
+) -> Response<GatewayBody<R>> {
+    let error = refusal.error.with_request_id(id.clone());
     let response = match endpoint {
-        Some(endpoint) => envelope::response_to(endpoint, &refusal.error),
-        None => envelope::response(&refusal.error),
+        Some(endpoint) => envelope::response_to(endpoint, &error),
+        None => envelope::response(&error),
     };
     let mut response = response.map(GatewayBody::own);
-    if let Some(allow) = &refusal.allow {
-        response.headers_mut().insert(ALLOW, allow.clone());
+    if let Some(allow) = refusal.allow {
+        response.headers_mut().insert(ALLOW, allow);
     }
     if refusal.unread {
         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
