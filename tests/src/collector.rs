@@ -1,6 +1,7 @@
 //! A collector of spans, which decodes what it is sent and answers as it is told.
 
 use std::fmt::Write as _;
+use std::net::SocketAddr;
 
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_proto::tonic::common::v1::any_value::Value;
@@ -32,6 +33,11 @@ impl Collector {
     /// Takes everything from here on.
     pub fn taken() -> Step {
         Step::Send(TAKEN.into())
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.0.address()
     }
 
     /// Its base URL.

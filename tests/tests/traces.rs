@@ -7,6 +7,7 @@ use std::time::Duration;
 use jairouter_tests::client::{RawClient, ask, get, post};
 use jairouter_tests::collector::{Collector, Span, attribute, hex, is_client, is_server, lasted};
 use jairouter_tests::gateway::{Gateway, UNPROBED, a_moment};
+use jairouter_tests::tls::{Authority, Manner, Secured};
 use jairouter_tests::upstream::Step::{Chunk, LastChunk, Rst, Send, Sleep, Stall};
 use jairouter_tests::upstream::{Upstream, closed_port, event_stream, json};
 use jairouter_tests::{PATIENCE, chat, token, until};
@@ -218,6 +219,27 @@ async fn nothing_is_told_of_what_is_not_sampled_and_the_instance_hears_the_same(
         line[line.len() - 2..].to_owned()
     };
     assert_eq!(sent.iter().map(flags).collect::<Vec<_>>(), ["00", "00", "01"]);
+}
+
+#[tokio::test]
+async fn a_collector_is_told_over_tls_if_it_is_trusted() {
+    let (authority, other) = (Authority::new(), Authority::new());
+    let collector = Collector::start().await;
+    let upstream = Upstream::answering(json("200 OK", ANSWER)).await;
+    let place = collector.address();
+    let secured = Secured::start(&authority, "localhost", place, Manner::Well).await;
+    let trusting = |authority: &Authority| {
+        let file = file("", &secured.url("localhost"), &[upstream.url()]);
+        let tls = format!("timeout: 1s, tls: {{ ca: '{}' }}", authority.file());
+        Gateway::start_yaml(&file.replace("timeout: 1s", &tls))
+    };
+    let gateway = trusting(&other);
+    ask(gateway.address(), post(CHAT, &chat("m", false))).await;
+    gateway.logged("spans are not taken").await;
+    assert!(collector.batches().is_empty());
+    let gateway = trusting(&authority);
+    ask(gateway.address(), post(CHAT, &chat("m", false))).await;
+    assert_eq!(collector.told(1).await.len(), 2);
 }
 
 #[tokio::test]
