@@ -1,20 +1,23 @@
 //! The program: read what was asked for, build the stack, serve it, say so.
 
+use std::env;
 use std::fmt::Write as _;
 use std::io::{self, Write as _};
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::path::Path;
 use std::process::ExitCode;
-use std::sync::Arc;
+use std::sync::{Arc, mpsc};
 use std::thread;
+use std::time::Duration;
 
-use futures::future::{OptionFuture, join};
+use futures::future::{OptionFuture, join3};
 use tokio::runtime::Runtime;
 
 use crate::cli::{Cli, Command, Keys};
 use crate::config::{self, Config};
 use crate::discover::{self, Known};
+use crate::export::Exporter;
 use crate::live::Live;
 use crate::reload::{self, Refused, Source};
 use crate::server::{Inherited, Signals, Succession};
@@ -138,7 +141,8 @@ fn serve_local() -> Result<(), String> {
     let inherited = Inherited::take()?;
     let main = runtime()?;
     let found = main.block_on(discover::engines());
-    let (config, known) = local::config(&found)?;
+    let (mut config, known) = local::config(&found)?;
+    config.tracing.otlp = config::collector(&|name| env::var(name).ok())?;
     let greeting = |address, _: &Config, _: &Known| greeting::of_machine(address, &found);
     let served = serve(&main, config, known, None, inherited, &greeting);
     main.shutdown_background();
@@ -162,7 +166,8 @@ fn serve(
     mut inherited: Inherited,
     greeting: Greeting<'_>,
 ) -> Result<(), String> {
-    let _log = log::init(&config.server.log);
+    let log = log::init(&config.server.log);
+    let _log = log.map_err(|error| format!("the program cannot log: {error}"))?;
     // Before anybody is told that it listens, and may send one.
     let signals = main.block_on(async { Signals::new() });
     let signals = signals.map_err(|error| format!("signals cannot be waited for: {error}"))?;
@@ -171,17 +176,19 @@ fn serve(
     let (listeners, operators) = sockets::listen(&config, workers, &mut inherited)?;
     let address = server::reachable(listeners.address());
     sockets::tell(&inherited, &listeners);
-    say(&greeting(address, &config, &known))?;
+    let mut greeting = greeting(address, &config, &known);
     if let Some(operators) = &operators {
         let address = server::reachable(operators.address());
-        say(&format!("Operators: http://{address}/metrics\n"))?;
+        // Memory does not refuse a write.
+        let _ = writeln!(greeting, "Operators: http://{address}/metrics");
         match config.management.hears() {
-            true => say(&format!("  status page: http://{address}/\n"))?,
+            true => drop(writeln!(greeting, "  status page: http://{address}/")),
             false => tracing::warn!(
                 "the operators' API is closed: set management.server.token, or a loopback address"
             ),
         }
     }
+    announce(greeting)?;
     for section in &config.inactive {
         tracing::warn!(
             path = section.path,
@@ -197,18 +204,35 @@ fn serve(
     drop(inherited);
     let mut live = Live::new(config, known, source)?;
     panics::watch(live.metrics().panics.clone());
+    let mut exporter = live.exporter();
     let status = Arc::clone(live.status());
     let cores: Vec<_> = (0..workers).map(|_| live.core()).collect();
     let mut cores = cores.into_iter();
     let next = move || cores.next().expect("there is one for each listener");
     let asked = operators.map(|operators| operators.run(&live));
+    let exported = OptionFuture::from(exporter.as_mut().map(Exporter::run));
     let background = async move {
-        Box::pin(join(live.run(), OptionFuture::from(asked))).await;
+        Box::pin(join3(live.run(), OptionFuture::from(asked), exported)).await;
     };
     server::run(main, listeners, succession, signals, &status, background, next)
         .map_err(|error| format!("the server failed: {error}"))?;
+    if let Some(exporter) = exporter {
+        main.block_on(exporter.flush());
+    }
     tracing::info!("stopped");
     Ok(())
+}
+
+/// How long the start waits for whoever reads what it prints.
+const ANNOUNCING: Duration = Duration::from_secs(1);
+
+/// Prints for people, as far as anybody reads it: a pipe that is full keeps nobody from being served.
+fn announce(text: String) -> Result<(), String> {
+    let (done, said) = mpsc::sync_channel(1);
+    let write = move || drop(done.send(say(&text)));
+    let thread = thread::Builder::new().name("greeting".into()).spawn(write);
+    thread.map_err(|error| format!("the program cannot run: {error}"))?;
+    said.recv_timeout(ANNOUNCING).unwrap_or(Ok(()))
 }
 
 /// Prints for people. Whoever started the program in the background may have closed this.

@@ -3,10 +3,12 @@
 mod admin;
 pub mod app;
 pub mod authorize;
+pub mod caught;
 pub mod cli;
 pub mod config;
 pub mod discover;
 mod doctor;
+mod export;
 mod govern;
 mod greeting;
 mod kept;

@@ -9,6 +9,7 @@ use std::time::Duration;
 use futures::future::{BoxFuture, OptionFuture};
 use futures::stream::FuturesUnordered;
 use futures::{FutureExt, StreamExt};
+use jairouter_core::End;
 use jairouter_core::observe::Exchange;
 use jairouter_core::reload::Reloadable;
 use tokio::sync::mpsc;
@@ -17,6 +18,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
 use crate::admin::{self, Admin, Order, Served};
 use crate::config::Config;
 use crate::discover::{Known, Listed};
+use crate::export::{Exporter, Spans};
 use crate::kept::{Keeper, Kept, Task};
 use crate::keys::Keys;
 use crate::log;
@@ -54,6 +56,7 @@ pub struct Live {
     orders: mpsc::Receiver<Order>,
     /// When the last of them was taken.
     ordered: Option<Instant>,
+    exporter: Option<Exporter>,
     keys: Arc<Keys>,
 }
 
@@ -72,6 +75,22 @@ fn show(metrics: &Metrics, router: &AnyRouter, instances: Vec<metrics::Instance>
         router.rooms().map(|(service, model, room)| (service, model.into(), Arc::clone(room)));
     let snapshot = Snapshot { instances, rooms: rooms.collect(), limits: kept.limits() };
     metrics.serve(router.models().map(|(_, model)| model), snapshot);
+}
+
+/// A request is over.
+fn told(exchange: &Exchange, metrics: &Metrics, spans: Option<&Spans>) {
+    log::access(exchange);
+    metrics.tell(exchange);
+    if let Some(spans) = spans {
+        spans.tell(exchange);
+    }
+    // What has broken off after its head is no attempt in vain, and opens breakers as well.
+    if let (End::Broken(_), Some(name)) = (exchange.end, exchange.instance.as_deref()) {
+        let snapshot = metrics.snapshot.load();
+        if let Some(one) = snapshot.instances.iter().find(|one| one.state.id() == name) {
+            log::opened(&one.state, exchange.request_id.as_deref(), exchange.trace.as_ref());
+        }
+    }
 }
 
 /// One core's stack, and its connections.
@@ -99,6 +118,10 @@ impl Live {
         show(&metrics, &router, served, &kept);
         let instances = router.instances().cloned().collect();
         let status = Arc::new(Status::new(server::Settings::of(&config.server), instances));
+        let otlp = config.tracing.otlp.as_ref();
+        let export = otlp.map(|otlp| Exporter::new(otlp, Arc::clone(&metrics.own.spans)));
+        let (spans, exporter) = export.transpose()?.unzip();
+        let recorded = spans.is_some();
         let (order, orders) = mpsc::channel(1);
         let path = source.as_ref().map(|source| source.path().to_owned());
         let admin = Arc::new(Admin::new(path, order));
@@ -106,12 +129,11 @@ impl Live {
         let tell: &'static _ = Box::leak(Box::new({
             let (metrics, admin) = (Arc::clone(&metrics), Arc::clone(&admin));
             move |exchange: &Exchange| {
-                log::access(exchange);
-                metrics.tell(exchange);
+                told(exchange, &metrics, spans.as_ref());
                 admin.tell(exchange);
             }
         }));
-        let front = Front::new(&config, tell);
+        let front = Front::new(&config, tell, recorded);
         let (cores, tasks) = (Vec::new(), tasks.into_iter().collect());
         let live = Self {
             config: Arc::new(config),
@@ -129,6 +151,7 @@ impl Live {
             admin,
             orders,
             ordered: None,
+            exporter,
             keys: Arc::new(keys),
         };
         live.show();
@@ -161,6 +184,11 @@ impl Live {
     /// What is counted.
     pub fn metrics(&self) -> &Arc<Metrics> {
         &self.metrics
+    }
+
+    /// What sends spans, if they are sent: the first time this is asked.
+    pub(crate) fn exporter(&mut self) -> Option<Exporter> {
+        self.exporter.take()
     }
 
     /// What it serves, once for each service that does.
@@ -197,7 +225,7 @@ impl Live {
                 }
                 Some(_) = self.tasks.next() => {}
                 Some(Order { config, cause, done }) = self.orders.recv() => {
-                    let taken = self.order(config, &cause);
+                    let taken = self.order(*config, &cause);
                     // Whoever ordered it may have left.
                     let _ = done.send(taken);
                 }

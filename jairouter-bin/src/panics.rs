@@ -22,7 +22,8 @@ pub(crate) fn hook(count: Counter) -> impl Fn(&PanicHookInfo<'_>) {
     }
 }
 
-/// What is formatted into a message may be anybody's: only what stands in the program is told.
+/// The usual hook writes to standard error itself, and waits there for whoever does not read. What is formatted
+/// into a message may be anybody's: only what stands in the program is told.
 fn log(panic: &PanicHookInfo<'_>) {
     let place = panic.location().map(tracing::field::display);
     let message = panic.payload().downcast_ref::<&'static str>();

@@ -165,6 +165,7 @@ pub(crate) fn needs_restart(before: &Config, after: &Config) -> Vec<&'static str
     // The token acts at once.
     let listener = |of: &Config| (of.management.enabled, of.management.address, of.management.port);
     let operators = ("management.server", listener(before) != listener(after));
+    let spans = ("tracing.otlp", before.tracing.otlp != after.tracing.otlp);
     let (before, after) = (&before.server, &after.server);
     let differs = [
         ("server.address", before.address != after.address),
@@ -172,6 +173,7 @@ pub(crate) fn needs_restart(before: &Config, after: &Config) -> Vec<&'static str
         ("server.workers", before.workers != after.workers),
         ("server.log", before.log != after.log),
         operators,
+        spans,
     ];
     differs.into_iter().filter(|(_, differs)| *differs).map(|(key, _)| key).collect()
 }

@@ -10,16 +10,19 @@ use jairouter_core::balance::{
 use jairouter_core::observe::{Exchange, ObserveLayer, Observed};
 use jairouter_core::rate_limit::{RateLimit, RateLimitLayer};
 use jairouter_core::router::{Builder, Group, Member};
+use jairouter_core::trace::Tracing;
 use jairouter_core::usage::{StreamUsage, StreamUsageLayer};
 use jairouter_core::{Backend, Gateway, Router, ServiceType, Upstream};
 use tower::Layer;
 
 use crate::authorize::{Authorize, KeyLimits};
+use crate::caught::Caught;
 use crate::config::{self, BalanceKind, Config, ModelName, Models};
 use crate::discover::Known;
 use crate::govern;
 use crate::kept::Keeper;
 use crate::keys::{Key, Keys};
+use crate::log;
 use crate::metrics;
 use crate::transport::{Siblings, Transport};
 
@@ -32,7 +35,7 @@ type AnyMember = Member<Arc<dyn Backend>, Transport>;
 type AnyBuilder = Builder<Arc<dyn Backend>, Transport>;
 
 /// What answers on one core.
-pub type App = Gateway<StreamUsage<Observed<Tell, ForKeys>>>;
+pub type App = Gateway<StreamUsage<Observed<Tell, Caught<ForKeys>>>>;
 
 /// What is told of every request that is over.
 pub type Tell = &'static (dyn Fn(&Exchange) + Send + Sync);
@@ -112,12 +115,14 @@ pub(crate) struct Front {
     gateway: Gateway<()>,
     counts_tokens: bool,
     tell: Tell,
+    /// Whether somebody is told of what becomes of traced requests.
+    recorded: bool,
 }
 
 impl Front {
-    pub(crate) fn new(config: &Config, tell: Tell) -> Self {
+    pub(crate) fn new(config: &Config, tell: Tell, recorded: bool) -> Self {
         let gateway = Gateway::new(()).with_max_body_memory(config.server.max_body_memory);
-        Self::of(gateway, config, tell)
+        Self::of(gateway, config, tell, recorded)
     }
 
     /// That of another configuration. Bodies that are there are counted in both.
@@ -131,14 +136,17 @@ impl Front {
             },
             config,
             self.tell,
+            self.recorded,
         )
     }
 
-    fn of(gateway: Gateway<()>, config: &Config, tell: Tell) -> Self {
+    fn of(gateway: Gateway<()>, config: &Config, tell: Tell, recorded: bool) -> Self {
+        let tracing = Tracing::new().sampling(config.tracing.sampling_ratio).recorded(recorded);
         let gateway = gateway
             .with_max_body(config.server.max_request_body)
-            .with_body_timeout(config.server.body_timeout);
-        Self { gateway, counts_tokens: govern::counts_tokens(config), tell }
+            .with_body_timeout(config.server.body_timeout)
+            .with_tracing(tracing);
+        Self { gateway, counts_tokens: govern::counts_tokens(config), tell, recorded }
     }
 }
 
@@ -150,7 +158,7 @@ pub(crate) fn app(front: &Front, router: &AnyRouter, siblings: &mut Siblings) ->
     let router = router.map_clients(|transport| siblings.of(transport));
     siblings.close_unused();
     let for_keys = RateLimitLayer::new(KeyLimits).layer(Authorize::new(router));
-    let observed = ObserveLayer::new(front.tell).layer(for_keys);
+    let observed = ObserveLayer::new(front.tell).layer(Caught::new(for_keys));
     // Around it, so that what callers are not told is seen all the same.
     let counted = StreamUsageLayer::new(front.counts_tokens).layer(observed);
     front.gateway.map(|()| counted).with_models(models)
@@ -180,6 +188,7 @@ fn balanced<P: Strategy + Clone>(strategy: P, service: &config::Service) -> Load
         .slow_start(service.balance.slow_start)
         .headers(service.tell.headers)
         .tell_attempts(service.tell.attempts)
+        .tell_failures(log::attempt)
 }
 
 /// An instance, once for each model it serves, and what callers call that.
@@ -206,6 +215,7 @@ fn members(
     let member = |ModelName { name, own }| {
         let backend = Arc::clone(&settings.backend);
         let mut upstream = Upstream::new(backend, settings.target.clone(), transport.clone())
+            .with_name(settings.id.as_str())
             .with_timeouts(settings.timeouts)
             .with_asked_name(settings.asked_name)
             .with_headers(settings.headers.clone());

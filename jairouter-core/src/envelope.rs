@@ -32,6 +32,8 @@ struct Fields<'a> {
     r#type: &'a str,
     param: Option<&'a str>,
     code: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    request_id: Option<&'a str>,
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     attempts: &'a [Attempted<'a>],
 }
@@ -58,8 +60,10 @@ pub fn body(error: &Error) -> Bytes {
     match error.answer() {
         Some(envelope) => with_attempts(envelope, &attempts).unwrap_or_else(|| envelope.clone()),
         None => {
-            let code = Some(error.code());
-            envelope(error.message(), type_of(error), error.param(), code, &attempts)
+            let (message, r#type) = (error.message(), type_of(error));
+            let (param, code) = (error.param(), Some(error.code()));
+            let request_id = error.request_id();
+            envelope(Fields { message, r#type, param, code, request_id, attempts: &attempts })
         }
     }
 }
@@ -90,8 +94,13 @@ fn anthropic(error: &Error) -> Bytes {
         400..500 => "invalid_request_error",
         _ => "api_error",
     };
+    let error_id = error.request_id();
     let error = json!({"type": r#type, "message": message.unwrap_or(error.message())});
-    json!({"type": "error", "error": error}).to_string().into()
+    let mut envelope = json!({"type": "error", "error": error});
+    if let Some(id) = error_id {
+        envelope["request_id"] = id.into();
+    }
+    envelope.to_string().into()
 }
 
 /// The response a caller gets for this error.
@@ -177,19 +186,12 @@ fn write_event(before: &[u8], body: &[u8]) -> Bytes {
 
 /// Writes an envelope from its parts.
 pub(crate) fn write(message: &str, r#type: &str, param: Option<&str>, code: Option<&str>) -> Bytes {
-    envelope(message, r#type, param, code, &[])
+    envelope(Fields { message, r#type, param, code, request_id: None, attempts: &[] })
 }
 
-fn envelope(
-    message: &str,
-    r#type: &str,
-    param: Option<&str>,
-    code: Option<&str>,
-    attempts: &[Attempted<'_>],
-) -> Bytes {
-    let envelope = Envelope { error: Fields { message, r#type, param, code, attempts } };
+fn envelope(error: Fields<'_>) -> Bytes {
     // Writing strings to memory cannot fail.
-    serde_json::to_vec(&envelope).map(Bytes::from).unwrap_or_default()
+    serde_json::to_vec(&Envelope { error }).map(Bytes::from).unwrap_or_default()
 }
 
 /// `error.type`, which the SDKs print and some callers switch on.
@@ -227,6 +229,18 @@ mod tests {
         let value: Value =
             serde_json::from_slice(&body(&Error::new(Kind::Internal, "oops"))).unwrap();
         assert_eq!(value["error"]["param"], Value::Null);
+    }
+
+    #[test]
+    fn a_request_s_id_is_in_the_gateway_s_own_words_and_never_put_into_an_instance_s() {
+        let error = || Error::new(Kind::Busy, "x").with_request_id(HeaderValue::from_static("r1"));
+        let said = |endpoint, error: &Error| -> Value {
+            serde_json::from_slice(response_to(endpoint, error).body()).unwrap()
+        };
+        assert_eq!(said(Endpoint::ChatCompletions, &error())["error"]["request_id"], "r1");
+        assert_eq!(said(Endpoint::Messages, &error())["request_id"], "r1");
+        let own = r#"{"error":{"message":"m"}}"#;
+        assert_eq!(body(&error().with_answer(own.into())), own);
     }
 
     #[test]

@@ -8,7 +8,7 @@ use std::fmt;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::StatusCode;
+use http::{HeaderValue, StatusCode};
 
 use crate::rate_limit::Quota;
 
@@ -214,6 +214,7 @@ struct Inner {
     status: Option<StatusCode>,
     code: Option<Cow<'static, str>>,
     param: Option<&'static str>,
+    request_id: Option<HeaderValue>,
     retry_after: Option<Duration>,
     quota: Option<Quota>,
     attempts: Vec<Attempt>,
@@ -242,6 +243,7 @@ impl Error {
             status: None,
             code: None,
             param: None,
+            request_id: None,
             retry_after: None,
             quota: None,
             attempts: Vec::new(),
@@ -262,6 +264,14 @@ impl Error {
     /// The request field at fault, for `error.param`.
     pub fn with_param(mut self, param: &'static str) -> Self {
         self.0.param = Some(param);
+        self
+    }
+
+    /// The id of the request, for those who have nothing of its answer but the body: `error.request_id` in
+    /// the words of OpenAI's API, `request_id` in those of Anthropic's. An instance's own envelope stays as
+    /// it is.
+    pub fn with_request_id(mut self, id: HeaderValue) -> Self {
+        self.0.request_id = Some(id);
         self
     }
 
@@ -341,6 +351,11 @@ impl Error {
     /// The `error.code` the caller sees.
     pub fn code(&self) -> &str {
         self.0.code.as_deref().unwrap_or(self.0.kind.code())
+    }
+
+    /// The id of the request, if it is to be told.
+    pub(crate) fn request_id(&self) -> Option<&str> {
+        self.0.request_id.as_ref()?.to_str().ok()
     }
 
     /// The `error.param` the caller sees.

@@ -110,6 +110,7 @@ pub mod reload;
 pub mod request;
 pub mod router;
 mod sync;
+pub mod trace;
 pub mod translate;
 pub mod upstream;
 pub mod usage;

@@ -31,6 +31,7 @@ use crate::endpoint::Endpoint;
 use crate::error::{Attempt, Error, Kind};
 use crate::fallback::InVain;
 use crate::request::{InferenceRequest, Principal};
+use crate::trace::Trace;
 use crate::usage::{Reported, Usage};
 
 /// Someone who is told the story of each request.
@@ -51,6 +52,12 @@ pub trait Record: BodyGuard {
     fn answered(&mut self, answer: Result<&response::Parts, &Error>) {
         let _ = answer;
     }
+
+    /// The service inside goes to work on the answer, which it has not committed yet.
+    fn resumed(&mut self) {}
+
+    /// It waits, or has committed the answer.
+    fn paused(&mut self) {}
 }
 
 impl Observe for () {
@@ -81,6 +88,8 @@ pub struct Exchange {
     pub principal: Option<Arc<str>>,
     /// The request's id.
     pub request_id: Option<Box<str>>,
+    /// Its place in a trace, where requests are traced, and which instances it was sent to.
+    pub trace: Option<Trace>,
     /// The instance that answered, as it is called.
     pub instance: Option<Box<str>>,
     /// The status of the answer; 499 if the caller left before it.
@@ -89,8 +98,14 @@ pub struct Exchange {
     pub error: Option<Kind>,
     /// The instances that were asked in vain, if nobody answered or a fallback did.
     pub attempts: Vec<Attempt>,
+    /// When the request came.
+    pub begun: Instant,
     /// From the request to the commit point: for a stream, to its first token.
     pub first: Option<Duration>,
+    /// How much of that the stack was at work on the request: what it waited for is not in it, be it a
+    /// place, a connection or the instance. It begins where the request was made, so that a layer in
+    /// between which waits counts as well.
+    pub worked: Duration,
     /// From the request to the end of the body.
     pub total: Duration,
     /// How many bytes of the body were passed on.
@@ -113,18 +128,21 @@ impl<F: Fn(&Exchange) + Clone> Observe for F {
             client: request.client,
             principal: request.extensions.get().map(|who: &Principal| Arc::clone(who.name())),
             request_id: text(&request.headers, "x-request-id"),
+            trace: request.trace.clone(),
             instance: None,
             status: StatusCode::from_u16(499).unwrap_or_default(),
             error: None,
             attempts: Vec::new(),
+            begun: Instant::now(),
             first: None,
+            worked: Duration::ZERO,
             total: Duration::ZERO,
             bytes: 0,
             usage: None,
             end: End::Abandoned,
         };
-        let story = Story { exchange, usage: Reported::default() };
-        Recording { told: self.clone(), story: Box::new(story), start: Instant::now() }
+        let story = Story { exchange, usage: Reported::default(), resumed: Some(request.received) };
+        Recording { told: self.clone(), story: Box::new(story) }
     }
 }
 
@@ -133,18 +151,19 @@ impl<F: Fn(&Exchange) + Clone> Observe for F {
 pub struct Recording<F> {
     told: F,
     story: Box<Story>,
-    start: Instant,
 }
 
 #[derive(Debug)]
 struct Story {
     exchange: Exchange,
     usage: Reported,
+    /// Since when the stack is at work, if it is.
+    resumed: Option<Instant>,
 }
 
 impl<F: Fn(&Exchange)> Record for Recording<F> {
     fn answered(&mut self, answer: Result<&response::Parts, &Error>) {
-        self.story.exchange.first = Some(self.start.elapsed());
+        self.story.exchange.first = Some(self.story.exchange.begun.elapsed());
         match answer {
             Ok(parts) => {
                 self.story.exchange.status = parts.status;
@@ -160,6 +179,16 @@ impl<F: Fn(&Exchange)> Record for Recording<F> {
             }
         }
     }
+
+    fn resumed(&mut self) {
+        self.story.resumed = Some(Instant::now());
+    }
+
+    fn paused(&mut self) {
+        if let Some(since) = self.story.resumed.take() {
+            self.story.exchange.worked += since.elapsed();
+        }
+    }
 }
 
 impl<F: Fn(&Exchange)> BodyGuard for Recording<F> {
@@ -169,7 +198,7 @@ impl<F: Fn(&Exchange)> BodyGuard for Recording<F> {
     }
 
     fn end(mut self, end: End) {
-        self.story.exchange.total = self.start.elapsed();
+        self.story.exchange.total = self.story.exchange.begun.elapsed();
         self.story.exchange.end = end;
         self.story.exchange.usage = self.story.usage.usage();
         if let End::Broken(kind) = end {
@@ -231,8 +260,10 @@ where
     }
 
     fn call(&mut self, request: InferenceRequest) -> Self::Future {
-        let record = self.observer.begin(&request);
-        ResponseFuture { inner: self.inner.call(request), record: Some(record) }
+        let mut record = self.observer.begin(&request);
+        let inner = self.inner.call(request);
+        record.paused();
+        ResponseFuture { inner, record: Some(record) }
     }
 }
 
@@ -263,7 +294,11 @@ where
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
-        let outcome = ready!(this.inner.poll(cx));
+        let record = this.record.as_mut().expect("polled after completion");
+        record.resumed();
+        let outcome = this.inner.poll(cx);
+        record.paused();
+        let outcome = ready!(outcome);
         let mut record = this.record.take().expect("polled after completion");
         Poll::Ready(match outcome {
             Ok(response) => {
@@ -319,6 +354,28 @@ mod tests {
         assert!(stories.lock().unwrap().is_empty());
         answer.into_body().collect().await.unwrap();
         assert_eq!(*stories.lock().unwrap(), [(200, None, 4, End::Complete)]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_waited_for_is_no_work() {
+        let worked = Arc::new(Mutex::new(None));
+        let told = Arc::clone(&worked);
+        let layer = ObserveLayer::new(move |exchange: &Exchange| {
+            *told.lock().unwrap() = Some((exchange.worked, exchange.first.unwrap()));
+        });
+        let (long, short) = (Duration::from_secs(5), Duration::from_millis(7));
+        // The clock moves on without a wait only where it is told to: that is the work.
+        let inner = service_fn(move |_| async move {
+            tokio::time::sleep(long).await;
+            tokio::time::advance(short).await;
+            tokio::time::sleep(long).await;
+            Ok::<_, Error>(Response::new(Body::from("x")))
+        });
+        let answer = layer.layer(inner).oneshot(request()).await.unwrap();
+        drop(answer);
+        let (worked, first) = worked.lock().unwrap().unwrap();
+        assert_eq!(first, long + short + long);
+        assert_eq!(worked, short);
     }
 
     #[tokio::test]

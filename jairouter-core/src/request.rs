@@ -15,6 +15,7 @@ use crate::endpoint::Endpoint;
 use crate::error::Error;
 use crate::payload::Payload;
 use crate::peek::{self, Peek};
+use crate::trace::Trace;
 
 /// Who asks, in a request's [extensions](Parts::extensions), as whoever let it in knows it: the name of a
 /// key or of an account, and never a credential. It is in logs, and what is kept for a caller is kept for it.
@@ -87,6 +88,8 @@ pub struct Parts {
     pub received: Instant,
     /// When the caller stops waiting.
     pub deadline: Option<Instant>,
+    /// Its place in a trace, where requests are traced.
+    pub trace: Option<Trace>,
     /// Anything a layer wants to tell a later one.
     pub extensions: Extensions,
     /// Where the model name stands in the payload: what [`InferenceRequest::with_model`] replaces.
@@ -103,6 +106,7 @@ impl InferenceRequest {
     /// [`Kind::Invalid`](crate::Kind::Invalid) if the payload is not what the endpoint takes, or
     /// names no model, or names it in a way two parsers could read differently.
     pub fn new(endpoint: Endpoint, headers: HeaderMap, payload: Bytes) -> Result<Self, Error> {
+        let received = Instant::now();
         let Peek { model, stream, span } = if endpoint.is_multipart() {
             peek::multipart(headers.get(CONTENT_TYPE), &payload)?
         } else {
@@ -121,8 +125,9 @@ impl InferenceRequest {
             headers,
             payload,
             client: None,
-            received: Instant::now(),
+            received,
             deadline: None,
+            trace: None,
             extensions: Extensions::new(),
             span,
         })))
@@ -136,6 +141,11 @@ impl InferenceRequest {
     /// The same request, given up at this instant.
     pub fn with_deadline(self, deadline: Option<Instant>) -> Self {
         self.edit(|parts| parts.deadline = deadline)
+    }
+
+    /// The same request at this place of a trace.
+    pub fn with_trace(self, trace: Option<Trace>) -> Self {
+        self.edit(|parts| parts.trace = trace)
     }
 
     /// The same request with these extensions.

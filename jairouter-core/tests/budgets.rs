@@ -26,6 +26,7 @@ use jairouter_core::rate_limit::{
     Grant, Limit, PerModel, RateLimitLayer, SlidingWindow, TokenBucket, WarmUp,
 };
 use jairouter_core::router::Group;
+use jairouter_core::trace::Tracing;
 use jairouter_core::translate::{self, Framing, Message, Translate};
 use jairouter_core::upstream::{Upstream, UpstreamBody};
 use jairouter_core::waiting_room::{Room, Settings as Waiting, WaitingRoomLayer};
@@ -104,6 +105,26 @@ fn a_request_costs_at_most_six_allocations_to_its_head() {
             assert!(counted.count_total <= 6, "request {nth}: {counted:?}");
         }
     }
+}
+
+#[test]
+fn a_trace_costs_an_allocation_for_each_header_it_sends_and_one_if_it_is_recorded() {
+    let runtime = timers();
+    let _entered = runtime.enter();
+    let mut router = warm(&Lean::json());
+    let mut cost = |tracing: Option<Tracing>| {
+        let request = request();
+        let counted = measure(|| {
+            let trace = tracing.map(|tracing| tracing.begin(&request.headers));
+            drop(ask(&mut router, request.with_trace(trace)));
+        });
+        counted.count_total
+    };
+    // A thread's generator is seeded once.
+    cost(Some(Tracing::new()));
+    let bare = cost(None);
+    assert_eq!(cost(Some(Tracing::new())), bare + 1, "the value of traceparent");
+    assert_eq!(cost(Some(Tracing::new().recorded(true))), bare + 2, "and what became of it");
 }
 
 fn fallback() -> FallbackLayer {

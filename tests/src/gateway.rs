@@ -355,7 +355,11 @@ pub fn model(lines: &str, urls: &[String]) -> String {
 }
 
 /// Where the program is, built in the way this test is.
-fn program() -> &'static PathBuf {
+///
+/// # Panics
+///
+/// If it does not build.
+pub fn program() -> &'static PathBuf {
     static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
     PROGRAM.get_or_init(|| {
         let test = env::current_exe().expect("it runs");

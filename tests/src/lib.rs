@@ -3,6 +3,7 @@
 
 pub mod answer;
 pub mod client;
+pub mod collector;
 pub mod gateway;
 pub mod http2;
 pub mod stack;

@@ -55,6 +55,8 @@ async fn an_instance_sees_its_own_key_and_nothing_of_the_caller_s() {
     assert_eq!(arrived, body);
     let mut lines: Vec<_> = head.lines().skip(1).map(str::to_ascii_lowercase).collect();
     lines.sort();
+    let parent = lines.iter().position(|line| line.starts_with("traceparent: 00-"));
+    lines.remove(parent.expect("a trace has begun here"));
     let expected = [
         "authorization: bearer engine".to_owned(),
         format!("content-length: {}", body.len()),

@@ -77,6 +77,14 @@ async fn requests_attempts_and_errors_are_counted_by_what_came_of_them() {
     };
     assert_eq!((requests(200), requests(502), requests(404)), ("2", "1", "1"));
     assert_eq!(value(r#"jairouter_request_duration_seconds_count{service="chat"}"#), "5");
+    assert_eq!(value("jairouter_overhead_seconds_count"), "5");
+    let seconds = |name: &str| value(name).parse::<f64>().unwrap();
+    let all = r#"jairouter_request_duration_seconds_sum{service="chat"}"#;
+    let own = seconds("jairouter_overhead_seconds_sum");
+    assert!(own > 0.0 && own < seconds(all), "what is waited for is no work: {seen:#?}");
+    for nothing in ["log_lines_dropped", "spans_exported", "spans_dropped"] {
+        assert_eq!(value(&format!("jairouter_{nothing}_total")), "0");
+    }
     assert_eq!(
         value(r#"jairouter_request_errors_total{service="chat",error="model_not_found"}"#),
         "1"

@@ -1,76 +1,169 @@
-//! What must not get out: prompts, answers and keys, whatever happens and however much is logged.
+//! What must not get out: prompts, answers and keys, whatever happens and however much is told.
 
-use jairouter_tests::client::{RawClient, ask};
-use jairouter_tests::gateway::{Gateway, UNPROBED};
+mod secrets {
+    pub(crate) mod corpus;
+    pub(crate) mod program;
+}
+
+use std::time::Duration;
+
+use jairouter_tests::client::{RawClient, ask, get};
+use jairouter_tests::collector::Collector;
+use jairouter_tests::gateway::Gateway;
+use jairouter_tests::until;
 use jairouter_tests::upstream::Step::{Chunk, Fin, LastChunk, Rst, Send, Stall};
-use jairouter_tests::upstream::{Step, Upstream, event_stream, json};
+use jairouter_tests::upstream::{Step, Upstream, closed_port, event_stream, json};
 use jairouter_tests::{chat, token};
+use secrets::corpus::{Corpus, PROMPT, SECRET};
+use secrets::program::{Places, configuration, request, wrong};
 
-const CANARY: &str = "canary7f3a";
+/// What operators can ask for. Whatever else they come to be told belongs here, with the words that change
+/// something beside those that look.
+const OPERATORS: [&str; 5] = ["/metrics", "/healthz", "/readyz", "/", "/config"];
 
-fn configuration(upstream: &Upstream) -> String {
-    format!(
-        "server: {{ port: 0, log: {{ level: trace, format: json }} }}\n\
-         model:\n{UNPROBED}  timeouts: {{ first-token: 300ms, idle: 300ms }}\n  services:\n    chat:\n      \
-         instances:\n        - {{ name: m, base-url: '{}', headers: {{ Authorization: 'Bearer {CANARY}', \
-         X-Own: '{CANARY}' }} }}\n",
-        upstream.url()
-    )
-}
-
-fn request(body: &str) -> String {
-    format!(
-        "POST /v1/chat/completions HTTP/1.1\r\nhost: g\r\ncontent-type: application/json\r\n\
-         authorization: Bearer {CANARY}\r\nx-api-key: {CANARY}\r\ncookie: a={CANARY}\r\n\
-         content-length: {}\r\n\r\n{body}",
-        body.len()
-    )
-}
-
-// fault: A6, X10, I6
-#[tokio::test]
-async fn no_log_line_holds_a_prompt_an_answer_or_a_key() {
-    let stream = vec![event_stream(), Chunk(token(CANARY).into())];
+/// One answer of an engine's after another: good ones, refusals, and every way of breaking off.
+fn scripts() -> Vec<Vec<Step>> {
+    let stream = vec![event_stream(), Chunk(token(PROMPT).into())];
     let then = |step: Step| [stream.clone(), vec![step]].concat();
-    let error = format!(r#"{{"error":{{"message":"{CANARY}"}}}}"#);
-    let scripts = [
+    let error = format!(r#"{{"error":{{"message":"{PROMPT}"}}}}"#);
+    let echoed = format!(r#"{{"error":{{"message":"the key {SECRET}-header is not good"}}}}"#);
+    vec![
         then(LastChunk),
         then(Rst),
         then(Fin),
         then(Stall),
-        then(Send(format!("{CANARY}\r\n").into())),
-        vec![Send(format!("HTTP/1.1 200 OK\r\nx-a: {CANARY}\r\n{CANARY}\r\n\r\n").into()), Fin],
-        vec![Send(json("200 OK", CANARY))],
+        then(Send(format!("{PROMPT}\r\n").into())),
+        vec![Send(format!("HTTP/1.1 200 OK\r\nx-a: {PROMPT}\r\n{PROMPT}\r\n\r\n").into()), Fin],
+        vec![Send(json("200 OK", PROMPT))],
+        vec![Send(json(
+            "200 OK",
+            &format!(r#"{{"usage":{{"prompt_tokens":3,"completion_tokens":1}},"a":"{PROMPT}"}}"#),
+        ))],
         vec![Send(json("400 Bad", &error))],
-        vec![Send(json("401 No", &error))],
+        vec![Send(json("401 No", &echoed))],
+        vec![Send(json("403 No", &echoed))],
+        vec![Send(json("404 None", &error))],
         vec![Send(json("429 Busy", &error))],
         vec![Send(json("500 Oops", &error))],
+        vec![Send(json("503 Busy", &error))],
+        vec![Send(format!("{PROMPT} nonsense\r\n\r\n").into()), Fin],
         vec![Stall],
-    ];
-    let count = scripts.len();
-    let upstream = Upstream::serving(move |number, _| scripts[number % count].clone()).await;
-    let gateway = Gateway::start_yaml(&configuration(&upstream));
-    let prompt = chat("m", true).replace("hi", CANARY);
-    for number in 0..count {
-        let answer = ask(gateway.address(), request(&prompt)).await;
-        if matches!(number, 8 | 11) {
-            assert!(!answer.text().contains(CANARY), "our key's fate is not the caller's affair");
-        }
+        vec![Fin],
+        vec![Rst],
+    ]
+}
+
+async fn operators(gateway: &Gateway, corpus: &mut Corpus) {
+    for path in OPERATORS {
+        let answer = ask(gateway.operators(), get(path)).await;
+        corpus.add(path, format!("{}{}", answer.head, answer.text()));
     }
-    // What is refused at the door.
+}
+
+// fault: A6, X10, I6
+#[tokio::test]
+async fn nothing_that_is_told_holds_a_prompt_an_answer_or_a_key() {
+    let (scripts, mut corpus) = (scripts(), Corpus::default());
+    let count = scripts.len();
+    let collector = Collector::start().await;
+    let upstream = Upstream::serving(move |number, _| scripts[number % count].clone()).await;
+    let places =
+        Places { engine: upstream.url(), closed: closed_port().await, collector: collector.url() };
+    let good = configuration(&places);
+    let mut gateway = Gateway::start_yaml(&good);
+    let prompt = chat("m", true).replace("hi", PROMPT);
+
+    for _ in 0..count {
+        let answer = ask(gateway.address(), request(&prompt)).await;
+        corpus.add_answer(&answer);
+    }
+    assert!(upstream.requests().concat().contains(PROMPT), "it has come to the engine");
+    assert!(upstream.requests().concat().contains(&format!("{SECRET}-header")));
+    assert!(upstream.requests().concat().contains(&format!("{SECRET}-api-key")));
+
+    // What is refused at the door, by a limit, or in the body; and an instance that is not there.
     let broken = &prompt[..prompt.len() - 1];
-    for body in [broken, &prompt.replace(r#""m""#, CANARY), &prompt.replace(r#""m""#, r#""other""#)]
-    {
-        let answer = ask(gateway.address(), request(body)).await;
-        assert!((400..500).contains(&answer.status) && !answer.text().contains(CANARY));
+    for (request, statuses) in [
+        (request(broken), 400..401),
+        (request(&prompt.replace(r#""m""#, r#""other""#)), 404..405),
+        (request(&prompt.replace(r#""m""#, r#""gone""#)), 502..504),
+        (request(&prompt.replace(r#""m""#, r#""limited""#)), 200..600),
+        (request(&prompt.replace(r#""m""#, r#""limited""#)), 503..504),
+        (request(&prompt).replace("-key", "-other"), 401..402),
+        (request(&prompt).replace("/v1/chat", &format!("/v1/{PROMPT}")), 404..405),
+        (request(&prompt).replace("host: g", "host: g:x"), 400..401),
+        (request(&prompt).replace("application/json", &format!("text/{PROMPT}")), 415..416),
+    ] {
+        let answer = ask(gateway.address(), request).await;
+        assert!(statuses.contains(&answer.status), "{}: {}", answer.status, answer.text());
+        corpus.add_answer(&answer);
+        // The path is no prompt: it is repeated to whoever asked for it.
+        let is_told = answer.text().contains(PROMPT) && answer.code() != "unknown_endpoint";
+        assert!(!is_told || answer.status < 300, "{}", answer.text());
     }
     let mut client = RawClient::connect(gateway.address()).await;
-    client.send(format!("POST /{CANARY}\0 HTTP/1.1\r\n\r\n")).await;
-    client.closed().await;
-    // The last line there is to be.
-    ask(gateway.address(), request(r#"{"model":"m"}"#)).await;
-    gateway.logged(r#""status":502"#).await;
+    client.send(format!("POST /{PROMPT}\0 HTTP/1.1\r\n\r\n")).await;
+    corpus.add("nonsense", String::from_utf8_lossy(&client.closed().await).into_owned());
+
+    // A caller that leaves.
+    let asked = upstream.requests().len();
+    let mut client = RawClient::connect(gateway.address()).await;
+    client.send(request(&prompt)).await;
+    until("it was asked", || upstream.requests().len() > asked).await;
+    drop(client);
+
+    // Files that are wrong, each in another place; and one that is right.
+    for (nth, wrong) in wrong(&good).iter().enumerate() {
+        gateway.write(wrong);
+        gateway.signal("HUP");
+        let refused = || gateway.log().matches("the file is wrong").count() > nth;
+        until("it was refused", refused).await;
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), wrong).unwrap();
+        let (printed, succeeded) = Gateway::try_run(&["check", file.path().to_str().unwrap()]);
+        assert!(!succeeded, "{printed}");
+        corpus.add("check", printed);
+    }
+    gateway.write(&good.replace("idle: 300ms", "idle: 301ms"));
+    gateway.signal("HUP");
+    gateway.logged("another configuration is served").await;
+    corpus.add_answer(&ask(gateway.address(), request(&prompt)).await);
+    let path = gateway.config_path();
+    for command in ["check", "doctor", "models"] {
+        let (printed, _) = Gateway::try_run(&[command, path.to_str().unwrap()]);
+        corpus.add(command, printed);
+    }
+
+    operators(&gateway, &mut corpus).await;
+    // Spans go once a second; those of the first requests are there, and the last go at the end.
     gateway.signal("TERM");
+    gateway.exit().await;
     let log = gateway.logged("stopped").await;
-    assert!(log.contains("\"access\"") && !log.contains(CANARY), "{log}");
+    for what in [r#""target":"access""#, r#""target":"attempt""#, "refused at the door"] {
+        assert!(log.contains(what), "no {what} in {log}");
+    }
+    corpus.add("log", log);
+    assert!(collector.heads().concat().contains(&format!("{SECRET}-otlp")), "it is sent along");
+    assert!(collector.spans().len() > 2 * count, "{} spans", collector.spans().len());
+    corpus.add("spans", format!("{:?}", collector.batches()));
+    corpus.assert_clean();
+}
+
+// fault: A6
+#[tokio::test]
+async fn a_collector_that_fails_is_told_without_what_it_is_sent_along() {
+    let echo = format!(
+        "HTTP/1.1 403 {SECRET}\r\nx-a: {SECRET}\r\ncontent-length: 14\r\n\r\n{SECRET}-otlp.."
+    );
+    let collector = Collector::serving(move |_| vec![Send(echo.clone().into())]).await;
+    let upstream = Upstream::answering(json("200 OK", "{}")).await;
+    let places =
+        Places { engine: upstream.url(), closed: closed_port().await, collector: collector.url() };
+    let gateway = Gateway::start_yaml(&configuration(&places));
+    ask(gateway.address(), request(&chat("m", false))).await;
+    let mut corpus = Corpus::default();
+    corpus.add("log", gateway.logged("spans are not taken").await);
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    operators(&gateway, &mut corpus).await;
+    corpus.assert_clean();
 }

@@ -81,7 +81,7 @@ impl Admin {
         self.order(config, cause).await
     }
 
-    async fn order(&self, config: Config, cause: String) -> Result<Taken, Problem> {
+    async fn order(&self, config: Box<Config>, cause: String) -> Result<Taken, Problem> {
         let (done, taken) = oneshot::channel();
         let order = Order { config, cause, done };
         let stopping = || {
@@ -107,9 +107,10 @@ pub(super) fn text(served: &Served) -> Result<Arc<str>, Problem> {
     served.config.text.as_ref().map(|text| Arc::clone(&text.0)).ok_or_else(no_file)
 }
 
-fn check(text: &str) -> Result<Config, Problem> {
+fn check(text: &str) -> Result<Box<Config>, Problem> {
     let env = |name: &str| std::env::var(name).ok();
     config::load(text, &env)
+        .map(Box::new)
         .map_err(|errors| Problem::invalid(errors.iter().map(ToString::to_string).collect()))
 }
 

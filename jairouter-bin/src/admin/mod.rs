@@ -78,7 +78,7 @@ pub(crate) struct ServedLimit {
 
 /// Another configuration, which is to be served.
 pub(crate) struct Order {
-    pub(crate) config: Config,
+    pub(crate) config: Box<Config>,
     pub(crate) cause: String,
     /// What of it acts only when the program starts again; or why nothing has changed.
     pub(crate) done: oneshot::Sender<Result<Vec<&'static str>, String>>,

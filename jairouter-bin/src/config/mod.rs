@@ -33,6 +33,7 @@ mod sections;
 mod security;
 mod server;
 mod tls;
+mod traces;
 mod tree;
 mod types;
 mod value;
@@ -53,6 +54,8 @@ pub(crate) use sections::{answer, service_type};
 pub(crate) use security::written;
 pub use security::{Key, Security};
 pub use tls::{Identity, Tls};
+pub(crate) use traces::of_the_environment as collector;
+pub use traces::{Otlp, Tracing};
 pub(crate) use tree::{masked, merge, spelled, tree};
 pub use types::{
     Balance, BalanceKind, Config, Http2, Inactive, Instance, Log, LogFormat, Management, ModelName,
@@ -134,6 +137,15 @@ pub(crate) fn load_noting(
         }
         if let Some(field) = map.take("management") {
             server::management(&field, &mut config.management);
+        }
+        if let Some(field) = map.take("tracing") {
+            traces::tracing(&field, env, &mut config.tracing);
+        }
+        if config.tracing.otlp.is_none() {
+            match traces::of_the_environment(env) {
+                Ok(otlp) => config.tracing.otlp = otlp,
+                Err(error) => map.error(error),
+            }
         }
         match map.take("model") {
             Some(field) => config.services = model::services(&field),

@@ -16,6 +16,7 @@ use super::governed::{
 use super::identity;
 use super::security::Security;
 use super::tls::{Identity, Tls};
+use super::traces::Tracing;
 
 /// A configuration, checked and resolved: every instance holds what counts for it.
 #[derive(Debug, Clone, Default)]
@@ -27,6 +28,8 @@ pub struct Config {
     pub security: Security,
     /// The listener of operators.
     pub management: Management,
+    /// Which requests are traced.
+    pub tracing: Tracing,
     /// What is served.
     pub services: Vec<Service>,
     /// What was checked and does not act in this version.
@@ -445,7 +448,7 @@ impl fmt::Debug for Instance {
             .field("id", &self.id)
             .field("adapter", &self.backend.name())
             .field("target", &self.target)
-            .field("headers", &self.headers.keys())
+            .field("headers", &self.headers.keys().collect::<Vec<_>>())
             .finish_non_exhaustive()
     }
 }

@@ -6,6 +6,7 @@
 
 mod calls;
 mod limits;
+mod own;
 mod scrape;
 
 use std::collections::HashSet;
@@ -82,6 +83,7 @@ pub struct Metrics {
     limited: Family<ServiceLabels, Counter>,
     pub(crate) calls: calls::Families,
     pub(crate) limits: limits::Families,
+    pub(crate) own: own::Own,
     reloads: Family<ReloadLabels, Counter>,
     reloaded: Gauge<i64, AtomicI64>,
     last_success: Gauge<f64, AtomicU64>,
@@ -144,6 +146,7 @@ impl Metrics {
             limited: Family::default(),
             calls: calls::Families::new(&mut registry),
             limits: limits::Families::new(&mut registry),
+            own: own::Own::new(&mut registry),
             reloads: Family::default(),
             reloaded: Gauge::default(),
             last_success: Gauge::default(),
@@ -233,6 +236,7 @@ impl Metrics {
 
     /// A request is over.
     pub(crate) fn tell(&self, exchange: &Exchange) {
+        self.own.tell(exchange);
         let service = exchange.endpoint.service_type().as_str();
         let status = exchange.status.as_u16();
         self.requests.get_or_create(&RequestLabels { service, method: "POST", status }).inc();
@@ -341,7 +345,7 @@ pub(crate) fn classic(text: &str) -> String {
 }
 
 /// What `OpenTelemetry` calls it, or else its service.
-fn operation(endpoint: Endpoint) -> &'static str {
+pub(crate) fn operation(endpoint: Endpoint) -> &'static str {
     match endpoint {
         Endpoint::ChatCompletions | Endpoint::Messages | Endpoint::Responses => "chat",
         Endpoint::Completions => "text_completion",

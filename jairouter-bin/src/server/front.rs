@@ -15,6 +15,7 @@ use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode, Versi
 use http_body::Body as HttpBody;
 use hyper::body::Incoming;
 use jairouter_core::gateway::{ClientAddr, request_id};
+use jairouter_core::trace::trace_id;
 use jairouter_core::{Endpoint, Error, Kind, envelope};
 use jiff::Timestamp;
 use pin_project_lite::pin_project;
@@ -51,14 +52,17 @@ impl<S> Front<S> {
     }
 
     /// What is answered without the gateway.
-    fn answer(&self, request: &Request<Received>) -> Option<Response<Bytes>> {
+    fn answer(&self, request: &Request<Received>, id: &HeaderValue) -> Option<Response<Bytes>> {
         match request.uri().path() {
-            "/healthz" => Some(probe(request, StatusCode::OK, r#"{"status":"ok"}"#)),
+            "/healthz" => Some(probe(request, id, StatusCode::OK, r#"{"status":"ok"}"#)),
             "/readyz" => Some(match self.status.readiness() {
-                Ok(()) => probe(request, StatusCode::OK, r#"{"status":"ready"}"#),
-                Err(why) => probe(request, StatusCode::SERVICE_UNAVAILABLE, why),
+                Ok(()) => probe(request, id, StatusCode::OK, r#"{"status":"ready"}"#),
+                Err(why) => probe(request, id, StatusCode::SERVICE_UNAVAILABLE, why),
             }),
-            _ => check_host(request).err().map(|error| envelope::response(&error)),
+            _ => {
+                let error = check_host(request).err()?.with_request_id(id.clone());
+                Some(envelope::response(&error))
+            }
         }
     }
 
@@ -69,7 +73,7 @@ impl<S> Front<S> {
         request: &mut Request<Received>,
         id: &HeaderValue,
     ) -> Option<Response<Bytes>> {
-        let error = keys.admit(request, Timestamp::now()).err()?;
+        let error = keys.admit(request, Timestamp::now()).err()?.with_request_id(id.clone());
         let client = client_addr(self.peer, request.headers(), &self.settings.trusted_proxies);
         let path = request.uri().path();
         let endpoint = endpoint_of(path);
@@ -77,6 +81,7 @@ impl<S> Front<S> {
         tracing::info!(
             target: "access",
             request_id = id.to_str().ok(),
+            trace_id = trace_id(request.headers()).map(tracing::field::display),
             endpoint = endpoint.map(Endpoint::path),
             status = error.status().as_u16(),
             error = error.kind().code(),
@@ -101,12 +106,16 @@ where
         let is_old = request.version() < Version::HTTP_11;
         let endpoint = endpoint_of(request.uri().path());
         let looked_at = caught(|| {
-            self.service
-                .ask(|keys| self.answer(&request).or_else(|| self.admit(keys, &mut request, &id)))
+            self.service.ask(|keys| {
+                self.answer(&request, &id).or_else(|| self.admit(keys, &mut request, &id))
+            })
         });
         let (answer, service) = match looked_at {
             Ok((answer, service)) => (answer, Some(service)),
-            Err(Panicked) => (Some(told(endpoint, &panics::error())), None),
+            Err(Panicked) => {
+                let error = panics::error().with_request_id(id.clone());
+                (Some(told(endpoint, &error)), None)
+            }
         };
         let (None, Some(service)) = (&answer, service) else {
             let mut answer = answer.unwrap_or_default();
@@ -181,13 +190,15 @@ where
             StateProj::Answered { answer } => Ok(answer.take().expect("polled after completion")),
             StateProj::Asked { response } => match caught(|| response.poll(cx)) {
                 Ok(Poll::Ready(Ok(response))) => Err(response),
-                Ok(Poll::Pending) if is_cut => Ok(told(*this.endpoint, &shutting_down())),
+                Ok(Poll::Pending) if is_cut => {
+                    Ok(told(*this.endpoint, &of(this.id.as_ref(), shutting_down())))
+                }
                 Ok(Poll::Pending) => return Poll::Pending,
                 Ok(Poll::Ready(Err(never))) => match never {},
                 Err(Panicked) => {
                     // What it holds is let go of before its caller hears of it.
                     let _ = caught(|| this.state.set(State::Answered { answer: None }));
-                    let mut answer = told(*this.endpoint, &panics::error());
+                    let mut answer = told(*this.endpoint, &of(this.id.as_ref(), panics::error()));
                     // How much of its body was read nobody knows any more.
                     answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
                     Ok(answer)
@@ -233,6 +244,14 @@ fn endpoint_of(path: &str) -> Option<Endpoint> {
     Endpoint::from_path(path.strip_prefix("/api").unwrap_or(path))
 }
 
+/// The error of the request with this id.
+fn of(id: Option<&HeaderValue>, error: Error) -> Error {
+    match id {
+        Some(id) => error.with_request_id(id.clone()),
+        None => error,
+    }
+}
+
 /// An error in the words of what was asked.
 fn told(endpoint: Option<Endpoint>, error: &Error) -> Response<Bytes> {
     match endpoint {
@@ -248,9 +267,14 @@ pub(super) fn shutting_down() -> Error {
         .with_retry_after(Duration::from_secs(1))
 }
 
-fn probe(request: &Request<Received>, status: StatusCode, json: &'static str) -> Response<Bytes> {
+fn probe(
+    request: &Request<Received>,
+    id: &HeaderValue,
+    status: StatusCode,
+    json: &'static str,
+) -> Response<Bytes> {
     if !matches!(*request.method(), Method::GET | Method::HEAD) {
-        let error = Error::new(Kind::BadMethod, "this path takes GET");
+        let error = Error::new(Kind::BadMethod, "this path takes GET").with_request_id(id.clone());
         let mut response = envelope::response(&error);
         response.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
         return response;

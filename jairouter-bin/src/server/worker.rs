@@ -132,9 +132,9 @@ async fn refuse(mut stream: TcpStream, refusal: Refusal) -> io::Result<()> {
         Refusal::Full(_) => "the gateway has as many connections as it may",
         Refusal::OfClient(_) => "you have as many connections to the gateway as one may",
     };
-    let error = Error::new(Kind::Overloaded, why);
-    let body = envelope::body(&error);
     let id = request_id(&mut HeaderMap::new());
+    let error = Error::new(Kind::Overloaded, why);
+    let body = envelope::body(&error.with_request_id(id.clone()));
     let head = format!(
         "HTTP/1.1 503 Service Unavailable\r\ncontent-type: application/json\r\n\
          retry-after: 1\r\nretry-after-ms: 1000\r\nconnection: close\r\nx-request-id: {}\r\ncontent-length: {}\r\n\r\n",

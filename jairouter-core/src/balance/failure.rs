@@ -22,7 +22,7 @@ const AFTER_A_REFUSAL: Duration = Duration::from_secs(10);
 
 /// An attempt that failed.
 pub(super) struct Failure {
-    kind: Kind,
+    pub(super) kind: Kind,
     retry_after: Option<Duration>,
     /// Whether it was refused before anything was sent.
     pub(super) unsent: bool,

@@ -15,6 +15,7 @@ use super::failure::{Failure, Failures};
 use super::headers;
 use super::service::{Picked, Pool, Shared};
 use super::state::InFlight;
+use super::told::FailedAttempt;
 use super::tried::Tried;
 use crate::body::GuardedBody;
 use crate::error::Error;
@@ -157,6 +158,14 @@ where
         {
             failure.eject(guard.instance());
             self.failures.note(failure, guard.instance(), *self.sent);
+            if !failure.unsent {
+                self.pool.shared.settings.told.tell(&FailedAttempt {
+                    request: self.request.as_ref().expect("it is over"),
+                    instance: guard.instance(),
+                    kind: failure.kind,
+                    took: self.sent.elapsed(),
+                });
+            }
             if failure.is_retried(self.pool.shared.settings.retry_on)
                 && let Some(then) = self.then(failure, cx)
             {

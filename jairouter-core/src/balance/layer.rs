@@ -6,6 +6,7 @@ use super::budget::RetryBudget;
 use super::retry_on::RetryOn;
 use super::service::{Instance, LoadBalance};
 use super::strategy::Strategy;
+use super::told::{FailedAttempt, Told};
 use super::tried::MOST_ATTEMPTS;
 
 /// Makes a [`LoadBalance`] of a list of instances.
@@ -17,7 +18,7 @@ pub struct LoadBalanceLayer<F> {
 }
 
 /// How a balancer asks, and what it tells.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(crate) struct Settings {
     pub(super) max_attempts: usize,
     pub(super) budget: RetryBudget,
@@ -25,6 +26,7 @@ pub(crate) struct Settings {
     pub(super) slow_start: Duration,
     pub(super) headers: bool,
     pub(super) tell_attempts: bool,
+    pub(super) told: Told,
 }
 
 impl Default for Settings {
@@ -36,6 +38,7 @@ impl Default for Settings {
             slow_start: Duration::from_secs(10),
             headers: true,
             tell_attempts: false,
+            told: Told::default(),
         }
     }
 }
@@ -91,6 +94,17 @@ impl<P: Strategy + Clone> LoadBalanceLayer<P> {
         self
     }
 
+    /// Who is told of each instance that a request was sent to in vain, as it happens: to log it, say.
+    /// Default nobody. It is called on the way of the request, so it must not block.
+    #[must_use]
+    pub fn tell_failures(
+        mut self,
+        tell: impl Fn(&FailedAttempt<'_>) + Send + Sync + 'static,
+    ) -> Self {
+        self.settings.told = Told::new(tell);
+        self
+    }
+
     pub(crate) fn into_parts(self) -> (P, Settings) {
         (self.strategy, self.settings)
     }
@@ -110,6 +124,12 @@ where
     type Service = LoadBalance<S>;
 
     fn layer(&self, instances: I) -> Self::Service {
-        LoadBalance::new(instances, Box::new(self.strategy.clone()), self.settings, None, None)
+        LoadBalance::new(
+            instances,
+            Box::new(self.strategy.clone()),
+            self.settings.clone(),
+            None,
+            None,
+        )
     }
 }

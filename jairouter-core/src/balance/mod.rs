@@ -42,6 +42,7 @@ mod retry_on;
 mod service;
 mod state;
 mod strategy;
+mod told;
 mod tried;
 
 pub use budget::RetryBudget;
@@ -57,6 +58,7 @@ pub use strategy::{
     Candidates, ConsistentHash, HashAlgorithm, IpHash, LeastConnections, PowerOfTwoChoices, Random,
     RoundRobin, Strategy,
 };
+pub use told::FailedAttempt;
 
 #[cfg(test)]
 pub(crate) use strategy::tests as tests_support;

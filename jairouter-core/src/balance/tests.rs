@@ -1,7 +1,8 @@
-//! A pool whose breakers are all open.
+//! A pool whose breakers open.
 
-use std::sync::Arc;
+use std::future::ready;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use http::Response;
@@ -57,4 +58,35 @@ async fn it_is_not_refused_to_everybody_until_the_time_of_a_breaker_is_over() {
     let health = Arc::new(Health::new());
     let _probing = health.probing();
     assert!(back_after(Some(health)).await <= seconds(1), "probes find it well");
+}
+
+#[tokio::test(start_paused = true)]
+async fn each_failure_is_told_with_its_request_and_whoever_sees_a_breaker_open_says_so_once() {
+    let told = Arc::new(Mutex::new(Vec::new()));
+    let tell = Arc::clone(&told);
+    let instances = ["a", "b"].map(|id| {
+        let settings = BreakerSettings::default().with_failure_threshold(2);
+        let breaker = Arc::new(Breaker::new(settings));
+        let state = InstanceState::new(id).with_breaker(Arc::clone(&breaker));
+        let engine = service_fn(move |_: InferenceRequest| {
+            ready(match id {
+                "a" => Err(Error::new(Kind::Failed, "the engine chokes on it")),
+                _ => Ok(Response::new(Body::empty())),
+            })
+        });
+        Instance::with_state(Arc::new(state), CircuitBreakerLayer::new(breaker).layer(engine))
+    });
+    let layer = LoadBalanceLayer::new(RoundRobin::new()).tell_failures(move |failed| {
+        let opened = failed.instance.breaker().is_some_and(|breaker| breaker.is_newly_open());
+        let model = failed.request.model.to_string();
+        tell.lock().unwrap().push((model, failed.instance.id().to_owned(), failed.kind, opened));
+    });
+    let pool = layer.layer(instances);
+    for _ in 0..8 {
+        drop(pool.clone().oneshot(request()).await.unwrap());
+        advance(Duration::from_secs(2)).await;
+    }
+    let model = request().model.to_string();
+    let one = |opened| (model.clone(), "a".to_owned(), Kind::Failed, opened);
+    assert_eq!(*told.lock().unwrap(), [one(false), one(true)]);
 }

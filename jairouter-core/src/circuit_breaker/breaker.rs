@@ -25,6 +25,8 @@ pub struct Breaker {
     half_opened: Count,
     closed: Count,
     refused: Count,
+    /// How many of them have been told.
+    told: AtomicU64,
     settings: Settings,
     epoch: Instant,
 }
@@ -73,6 +75,7 @@ impl Breaker {
             half_opened: Count::new(0),
             closed: Count::new(0),
             refused: Count::new(0),
+            told: AtomicU64::new(0),
             settings,
             epoch: Instant::now(),
         }
@@ -165,6 +168,14 @@ impl Breaker {
             closed: get(&self.closed),
             refused: get(&self.refused),
         }
+    }
+
+    /// Whether it has opened since this was last asked, for those who say so: whoever asks first after
+    /// it has, hears of it, and nobody else.
+    pub fn is_newly_open(&self) -> bool {
+        let trips = self.trips();
+        trips > self.told.load(Ordering::Relaxed)
+            && trips > self.told.fetch_max(trips, Ordering::Relaxed)
     }
 
     /// What it decides by.

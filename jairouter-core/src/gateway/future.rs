@@ -19,6 +19,7 @@ use crate::endpoint::Endpoint;
 use crate::envelope;
 use crate::error::{BoxError, Error};
 use crate::request::InferenceRequest;
+use crate::trace::Tracing;
 
 pin_project! {
     /// Future of a [`Gateway`](super::Gateway).
@@ -61,6 +62,7 @@ struct Head {
     endpoint: Endpoint,
     headers: HeaderMap,
     extensions: Extensions,
+    tracing: Option<Tracing>,
 }
 
 struct Refusal {
@@ -93,7 +95,8 @@ where
             Ok(Wanted::Inference(endpoint)) => {
                 let (limit, timeout) = (settings.max_body, settings.body_timeout);
                 let body = Collect::new(body, limit, timeout, &settings.memory);
-                let head = Head { endpoint, headers: head.headers, extensions: head.extensions };
+                let (headers, extensions) = (head.headers, head.extensions);
+                let head = Head { endpoint, headers, extensions, tracing: settings.tracing };
                 let head = Some((inner.clone(), Box::new(head)));
                 return Self { id, endpoint: Some(endpoint), state: State::Reading { body, head } };
             }
@@ -127,7 +130,7 @@ where
                 StateProj::Answered { answer } => {
                     match answer.take().expect("polled after completion") {
                         Ok(json) => own(json),
-                        Err(refusal) => refused(*this.endpoint, &refusal),
+                        Err(refusal) => refused(*this.endpoint, *refusal, this.id),
                     }
                 }
                 StateProj::Reading { body, head } => {
@@ -144,13 +147,13 @@ where
                             continue;
                         }
                         Err((error, unread)) => {
-                            refused(*this.endpoint, &Refusal::new(error, unread))
+                            refused(*this.endpoint, Refusal::new(error, unread), this.id)
                         }
                     }
                 }
                 StateProj::Asking { response } => match ready!(response.poll(cx)) {
                     Ok(response) => response.map(GatewayBody::passed),
-                    Err(error) => refused(*this.endpoint, &Refusal::new(error, false)),
+                    Err(error) => refused(*this.endpoint, Refusal::new(error, false), this.id),
                 },
             };
             return Poll::Ready(Ok(with_id(response, this.id)));
@@ -160,8 +163,9 @@ where
 
 fn parse(head: Head, payload: Bytes) -> Result<InferenceRequest, Error> {
     let client = head.extensions.get::<ClientAddr>().map(|client| client.0);
+    let trace = head.tracing.map(|tracing| tracing.begin(&head.headers));
     let request = InferenceRequest::new(head.endpoint, head.headers, payload)?;
-    Ok(request.with_client(client).with_extensions(head.extensions))
+    Ok(request.with_client(client).with_trace(trace).with_extensions(head.extensions))
 }
 
 fn own<R>(json: Bytes) -> Response<GatewayBody<R>> {
@@ -170,14 +174,19 @@ fn own<R>(json: Bytes) -> Response<GatewayBody<R>> {
     response
 }
 
-fn refused<R>(endpoint: Option<Endpoint>, refusal: &Refusal) -> Response<GatewayBody<R>> {
+fn refused<R>(
+    endpoint: Option<Endpoint>,
+    refusal: Refusal,
+    id: &HeaderValue,
+) -> Response<GatewayBody<R>> {
+    let error = refusal.error.with_request_id(id.clone());
     let response = match endpoint {
-        Some(endpoint) => envelope::response_to(endpoint, &refusal.error),
-        None => envelope::response(&refusal.error),
+        Some(endpoint) => envelope::response_to(endpoint, &error),
+        None => envelope::response(&error),
     };
     let mut response = response.map(GatewayBody::own);
-    if let Some(allow) = &refusal.allow {
-        response.headers_mut().insert(ALLOW, allow.clone());
+    if let Some(allow) = refusal.allow {
+        response.headers_mut().insert(ALLOW, allow);
     }
     if refusal.unread {
         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));

@@ -53,6 +53,7 @@ pub use request_id::request_id;
 
 use crate::error::{BoxError, Error};
 use crate::request::InferenceRequest;
+use crate::trace::Tracing;
 use memory::Memory;
 use models::Models;
 
@@ -108,6 +109,7 @@ pub(crate) struct Settings {
     body_timeout: Duration,
     memory: Memory,
     models: Models,
+    tracing: Option<Tracing>,
 }
 
 impl<S> Gateway<S> {
@@ -118,6 +120,7 @@ impl<S> Gateway<S> {
             body_timeout: Duration::from_secs(10),
             memory: Memory::new(1 << 30),
             models: Models::default(),
+            tracing: None,
         };
         Self { inner, settings: Arc::new(settings) }
     }
@@ -148,6 +151,13 @@ impl<S> Gateway<S> {
     #[must_use]
     pub fn with_body_timeout(self, timeout: Duration) -> Self {
         self.edit(|settings| settings.body_timeout = timeout)
+    }
+
+    /// Gives every request a [place in a trace](crate::trace): of its caller's, or of a new one. Default
+    /// no: what a caller says of its trace is passed on as it is.
+    #[must_use]
+    pub fn with_tracing(self, tracing: Tracing) -> Self {
+        self.edit(|settings| settings.tracing = Some(tracing))
     }
 
     /// The service inside.

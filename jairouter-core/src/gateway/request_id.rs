@@ -3,6 +3,8 @@
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue};
 
+use crate::trace::random;
+
 pub(super) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// The caller's id if it is fit for a log line, or a new one, which the headers then hold: for what
@@ -26,7 +28,7 @@ fn is_fit(id: &[u8]) -> bool {
 
 /// 128 random bits, in hexadecimal.
 fn new() -> HeaderValue {
-    let id = format!("{:032x}", fastrand::u128(..));
+    let id = format!("{:016x}{:016x}", random(), random());
     // Hexadecimal digits are fit for a header.
     HeaderValue::from_maybe_shared(Bytes::from(id)).unwrap_or(HeaderValue::from_static("none"))
 }

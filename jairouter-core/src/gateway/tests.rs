@@ -250,8 +250,11 @@ async fn an_error_of_the_service_is_an_envelope_with_its_id() {
     let response = Gateway::new(busy).oneshot(post(r#"{"model":"m"}"#)).await.unwrap();
     assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
     assert_eq!(response.headers()["retry-after"], "2");
-    assert_eq!(response.headers()["x-request-id"].len(), 32);
+    let id = response.headers()["x-request-id"].to_str().unwrap().to_owned();
+    assert_eq!(id.len(), 32);
     assert!(response.headers().get("connection").is_none());
     let body = response.into_body().collect().await.unwrap().to_bytes();
     assert_eq!(code(&body), "instance_busy");
+    let body: Value = serde_json::from_slice(&body).unwrap();
+    assert_eq!(body["error"]["request_id"], id);
 }

@@ -166,6 +166,7 @@ impl<B, C> Builder<B, C> {
                 let room = before.unwrap_or_else(new);
                 let instances = members.into_iter().map(Member::build);
                 let waits = waiting_room.has_places().then(|| Arc::clone(&room));
+                let settings = settings.clone();
                 let balance =
                     LoadBalance::new(instances, strategy(), settings, waits, ledger.as_ref());
                 listeners.add(balance.instances(), &room, waiting_room.has_places());

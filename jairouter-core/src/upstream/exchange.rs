@@ -22,6 +22,7 @@ use crate::body::Body;
 use crate::endpoint::Endpoint;
 use crate::error::{Error, Kind};
 use crate::request::InferenceRequest;
+use crate::trace::{Attempt, SpanId, Trace};
 use crate::translate::{self, Whole};
 
 /// How much of a refusal is read.
@@ -47,6 +48,31 @@ where
     if end <= start {
         return Err(over().unsent());
     }
+    let trace = request.trace.as_ref();
+    let attempt = trace.map(|trace| trace.ask(&settings.name, settings.target.authority()));
+    let outcome = answered(&*backend, &settings, client, request, attempt.as_ref(), (start, end));
+    let outcome = outcome.await;
+    if let (Some(attempt), Err(error)) = (&attempt, &outcome) {
+        attempt.failed(error);
+    }
+    outcome
+}
+
+/// The committed answer, in the time from its start to its end.
+async fn answered<B, C, R>(
+    backend: &B,
+    settings: &Settings,
+    client: C,
+    request: InferenceRequest,
+    attempt: Option<&Attempt>,
+    (start, end): (Instant, Instant),
+) -> Result<Response<UpstreamBody>, Error>
+where
+    B: Backend,
+    C: Service<Request<Payload>, Response = Response<R>> + Clone,
+    C::Error: Into<Error>,
+    R: Into<Body>,
+{
     let first = settings.timeouts.first(start, end);
     let asked = request.clone();
     let request = match &settings.model {
@@ -54,7 +80,7 @@ where
         None => request,
     };
     let committed = async {
-        let answer = ask(&*backend, &settings, client, &request).await?;
+        let answer = ask(backend, settings, client, &request, attempt).await?;
         let is_close_delimited = answer.extensions().get::<CloseDelimited>().is_some();
         let answer = backend.decode(&request, answer);
         let answer = if settings.renames { called(&asked, &request, answer) } else { answer };
@@ -119,6 +145,7 @@ async fn ask<B, C, R>(
     settings: &Settings,
     client: C,
     request: &InferenceRequest,
+    attempt: Option<&Attempt>,
 ) -> Result<Response<Body>, Error>
 where
     B: Backend,
@@ -131,16 +158,20 @@ where
         false => backend.encode(request).map(Payload::from),
     };
     let payload = payload.map_err(Error::unsent)?;
-    let first = http(backend, settings, request, payload.clone()).map_err(Error::unsent)?;
+    let trace = request.trace.as_ref().zip(attempt.map(Attempt::span));
+    let first = http(backend, settings, request, trace, payload.clone()).map_err(Error::unsent)?;
     let answer = match send(client.clone(), first).await {
         #[cfg(feature = "client")]
         Err(error) if error.is_stale() => {
-            let mut again = http(backend, settings, request, payload)?;
+            let mut again = http(backend, settings, request, trace, payload)?;
             again.extensions_mut().insert(crate::client::NewConnection);
             send(client, again).await?
         }
         answer => answer?,
     };
+    if let Some(attempt) = attempt {
+        attempt.answered(answer.status());
+    }
     match answer.status() {
         status if status.is_success() => Ok(answer),
         status if status.is_client_error() || status.is_server_error() => {
@@ -169,6 +200,7 @@ fn http<B: Backend>(
     backend: &B,
     settings: &Settings,
     request: &InferenceRequest,
+    trace: Option<(&Trace, SpanId)>,
     payload: Payload,
 ) -> Result<Request<Payload>, Error> {
     let uri = match &settings.path {
@@ -190,7 +222,7 @@ fn http<B: Backend>(
     *http.uri_mut() = uri;
     let (forward, own) = (&settings.forward, &settings.headers);
     *http.headers_mut() =
-        headers::outward(&request.headers, forward, own, settings.target.host_header());
+        headers::outward(&request.headers, forward, own, settings.target.host_header(), trace);
     Ok(http)
 }
 

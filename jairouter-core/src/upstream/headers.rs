@@ -6,6 +6,8 @@ use http::header::{
 };
 use http::{HeaderMap, HeaderName, HeaderValue};
 
+use crate::trace::{SpanId, TRACEPARENT, TRACESTATE, Trace};
+
 /// What of the caller's goes to an engine: nothing that could be a credential, a cookie, or the
 /// connection's own affair (RFC 9110, section 7.6.1).
 const FORWARDED: [HeaderName; 9] = [
@@ -13,8 +15,8 @@ const FORWARDED: [HeaderName; 9] = [
     ACCEPT,
     USER_AGENT,
     HeaderName::from_static("x-request-id"),
-    HeaderName::from_static("traceparent"),
-    HeaderName::from_static("tracestate"),
+    TRACEPARENT,
+    TRACESTATE,
     HeaderName::from_static("baggage"),
     HeaderName::from_static("anthropic-version"),
     HeaderName::from_static("anthropic-beta"),
@@ -50,16 +52,30 @@ pub(super) fn outward(
     more: &[HeaderName],
     own: &HeaderMap,
     host: &HeaderValue,
+    trace: Option<(&Trace, SpanId)>,
 ) -> HeaderMap {
     let mut headers = HeaderMap::with_capacity(FORWARDED.len() + own.len() + more.len() + 2);
     headers.insert(HOST, host.clone());
     let hop_by_hop = caller.contains_key(CONNECTION);
+    let is_left_out = |name: &HeaderName| {
+        own.contains_key(name) || hop_by_hop && is_named_by_connection(caller, name)
+    };
     for name in FORWARDED.iter().chain(more) {
         if let Some(value) = caller.get(name)
-            && !own.contains_key(name)
-            && !(hop_by_hop && is_named_by_connection(caller, name))
+            && !(trace.is_some() && (*name == TRACEPARENT || *name == TRACESTATE))
+            && !is_left_out(name)
         {
             headers.insert(name.clone(), value.clone());
+        }
+    }
+    if let Some((trace, span)) = trace {
+        if !own.contains_key(TRACEPARENT) {
+            headers.insert(TRACEPARENT, trace.traceparent(span));
+        }
+        if trace.has_state() && !is_left_out(&TRACESTATE) {
+            for value in caller.get_all(TRACESTATE) {
+                headers.append(TRACESTATE, value.clone());
+            }
         }
     }
     for (name, value) in own {
@@ -104,6 +120,7 @@ fn returned(name: &HeaderName) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::trace::Tracing;
 
     fn map(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
         let pair = |(name, value): &(&'static str, &'static str)| {
@@ -129,7 +146,7 @@ mod tests {
             ("accept-encoding", "gzip"),
         ]);
         let own = map(&[("authorization", "Bearer engine")]);
-        let headers = outward(&caller, &[], &own, &HeaderValue::from_static("engine:1"));
+        let headers = outward(&caller, &[], &own, &HeaderValue::from_static("engine:1"), None);
         let expected = map(&[
             ("host", "engine:1"),
             ("content-type", "application/json"),
@@ -144,12 +161,47 @@ mod tests {
         let caller = map(&[("authorization", "Bearer caller")]);
         let host = HeaderValue::from_static("engine");
         let names = [http::header::AUTHORIZATION];
-        let headers = outward(&caller, &names, &HeaderMap::new(), &host);
+        let headers = outward(&caller, &names, &HeaderMap::new(), &host, None);
         assert_eq!(headers["authorization"], "Bearer caller");
         let own = map(&[("authorization", "Bearer engine")]);
-        let headers = outward(&caller, &names, &own, &host);
+        let headers = outward(&caller, &names, &own, &host, None);
         let keys: Vec<_> = headers.get_all("authorization").iter().collect();
         assert_eq!(keys, ["Bearer engine"], "its own key goes before the caller's");
+    }
+
+    #[test]
+    fn a_trace_goes_on_in_an_instance_with_a_span_of_the_attempt_s_and_the_state_as_it_came() {
+        let given = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+        let host = HeaderValue::from_static("engine");
+        let mut caller = map(&[("traceparent", given), ("tracestate", "b=2, a=1")]);
+        caller.append("tracestate", HeaderValue::from_static("c=3"));
+        let headers = outward(&caller, &[], &HeaderMap::new(), &host, None);
+        assert_eq!(headers["traceparent"], given, "nobody traces here: it is the caller's affair");
+
+        let trace = Tracing::new().begin(&caller);
+        let sent = |caller: &HeaderMap, trace: &Trace, own: &HeaderMap| {
+            let attempt = trace.ask(&"a".into(), &"a:1".parse().unwrap());
+            (outward(caller, &[TRACEPARENT], own, &host, Some((trace, attempt.span()))), attempt)
+        };
+        let (first, attempt) = sent(&caller, &trace, &HeaderMap::new());
+        let expected = format!("00-0af7651916cd43dd8448eb211c80319c-{}-01", attempt.span());
+        assert_eq!(first["traceparent"], expected);
+        let states: Vec<_> = first.get_all("tracestate").iter().collect();
+        assert_eq!(states, ["b=2, a=1", "c=3"]);
+        let (second, _) = sent(&caller, &trace, &HeaderMap::new());
+        assert_ne!(first["traceparent"], second["traceparent"], "each attempt has its own span");
+
+        caller.append("traceparent", HeaderValue::from_static(given));
+        let (begun, _) = sent(&caller, &Tracing::new().begin(&caller), &HeaderMap::new());
+        assert!(
+            !begun["traceparent"].to_str().unwrap().contains("0af7651916cd43dd8448eb211c80319c")
+        );
+        assert!(!begun.contains_key("tracestate"), "it means nothing in another trace");
+
+        let own = map(&[("traceparent", "own"), ("tracestate", "own=1")]);
+        let (headers, _) = sent(&caller, &trace, &own);
+        assert_eq!(headers.get_all("traceparent").iter().collect::<Vec<_>>(), ["own"]);
+        assert_eq!(headers.get_all("tracestate").iter().collect::<Vec<_>>(), ["own=1"]);
     }
 
     // fault: P15, X12

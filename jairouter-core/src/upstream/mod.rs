@@ -79,6 +79,8 @@ pub struct Upstream<B, C> {
 
 #[derive(Clone)]
 struct Settings {
+    /// What traces call it.
+    name: Arc<str>,
     target: Target,
     timeouts: Timeouts,
     /// The instance's own name for the model.
@@ -102,6 +104,7 @@ impl<B: Backend, C> Upstream<B, C> {
     /// An instance of this framework at this target.
     pub fn new(backend: B, target: Target, client: C) -> Self {
         let settings = Settings {
+            name: Arc::default(),
             target,
             timeouts: Timeouts::default(),
             model: None,
@@ -121,6 +124,12 @@ impl<B: Backend, C> Upstream<B, C> {
 }
 
 impl<B, C> Upstream<B, C> {
+    /// What the instance is called where a [trace](crate::trace) tells of it.
+    #[must_use]
+    pub fn with_name(self, name: impl Into<Arc<str>>) -> Self {
+        self.edit(|settings| settings.name = name.into())
+    }
+
     /// The clocks of every exchange.
     #[must_use]
     pub fn with_timeouts(self, timeouts: Timeouts) -> Self {

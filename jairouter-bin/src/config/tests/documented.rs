@@ -44,7 +44,9 @@ fn every_key_has_an_example_in_the_documentation_and_every_example_loads() {
     for example in examples() {
         let example = example.replace("/etc/jairouter", folder.path().to_str().unwrap());
         let loaded = load(&example, &env);
-        assert!(loaded.is_ok(), "{example}\n{:?}", loaded.unwrap_err());
+        // Without a feature its keys are refused, which other tests see.
+        let is_refused = !cfg!(feature = "otlp") && example.contains("otlp:");
+        assert!(is_refused || loaded.is_ok(), "{example}\n{:?}", loaded.unwrap_err());
     }
     let asked = map::recorded();
     let shown: HashSet<_> =

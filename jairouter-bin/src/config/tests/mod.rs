@@ -1,6 +1,7 @@
 mod adapters;
 mod documented;
 mod models;
+mod traces;
 
 use std::time::Duration;
 

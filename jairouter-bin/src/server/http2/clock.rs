@@ -107,8 +107,8 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_caller_that_answers_no_ping_is_gone_once_it_had_the_time_to_read() {
         let most = WRITE_TIMEOUT * 10;
-        assert_eq!(gone_after(true, most).await, None);
-        let gone = gone_after(false, most).await.expect("nobody is there");
+        assert_eq!(Box::pin(gone_after(true, most)).await, None);
+        let gone = Box::pin(gone_after(false, most)).await.expect("nobody is there");
         assert!(gone > WRITE_TIMEOUT && gone < WRITE_TIMEOUT * 2, "{gone:?}");
     }
 

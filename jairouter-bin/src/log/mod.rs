@@ -1,25 +1,35 @@
 //! Logs: for people on a terminal, JSON lines otherwise, on standard error either way.
 //!
 //! They are written by a thread of their own. When whoever reads them falls behind, lines are
-//! dropped and no request waits. They hold names, numbers and reasons: never a prompt, an answer,
-//! a header or a key.
+//! dropped and counted, and no request waits. They hold names, numbers and reasons: never a prompt, an
+//! answer, a header or a key.
+
+mod writer;
 
 use std::io::{self, IsTerminal};
+use std::sync::Arc;
 
+use jairouter_core::balance::{FailedAttempt, InstanceState};
 use jairouter_core::observe::Exchange;
+use jairouter_core::trace::Trace;
 use jairouter_core::{Attempt, End, Kind};
-use tracing_appender::non_blocking::{NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::EnvFilter;
+
+pub use writer::Guard;
+pub(crate) use writer::dropped;
 
 use crate::config::{Log, LogFormat};
 
-/// Begins to log. What is logged is written out when the guard is dropped.
-#[must_use = "dropping the guard ends the log"]
-pub fn init(log: &Log) -> WorkerGuard {
-    let (writer, guard) = NonBlockingBuilder::default().lossy(true).finish(io::stderr());
+/// Begins to log. What is logged is written out when the guard is dropped, if somebody reads it.
+///
+/// # Errors
+///
+/// If there is no thread to be had for it.
+pub fn init(log: &Log) -> io::Result<Guard> {
+    let (lines, guard) = writer::start(io::stderr())?;
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(&log.level));
     let is_terminal = io::stderr().is_terminal();
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(writer);
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(Arc::new(lines));
     let human = match log.format {
         LogFormat::Human => true,
         LogFormat::Json => false,
@@ -31,7 +41,44 @@ pub fn init(log: &Log) -> WorkerGuard {
     } else {
         builder.json().flatten_event(true).with_current_span(false).with_span_list(false).try_init()
     };
-    guard
+    Ok(guard)
+}
+
+/// One line for each instance that was asked in vain, as it happens, and one if its breaker has opened.
+pub(crate) fn attempt(failed: &FailedAttempt<'_>) {
+    let request = failed.request;
+    let id = request.headers.get("x-request-id").and_then(|id| id.to_str().ok());
+    let trace = request.trace.as_ref();
+    tracing::info!(
+        target: "attempt",
+        request_id = id,
+        trace_id = trace.map(trace_id),
+        instance = failed.instance.id(),
+        model = &*request.model,
+        error = failed.kind.code(),
+        took_ms = failed.took.as_millis() as u64,
+        "an instance was asked in vain"
+    );
+    opened(failed.instance, id, trace);
+}
+
+/// A line if the breaker of this instance has opened, as it has for this request if for any.
+pub(crate) fn opened(instance: &InstanceState, id: Option<&str>, trace: Option<&Trace>) {
+    if let Some(breaker) = instance.breaker()
+        && breaker.is_newly_open()
+    {
+        tracing::warn!(
+            request_id = id,
+            trace_id = trace.map(trace_id),
+            instance = instance.id(),
+            trips = breaker.trips(),
+            "the circuit breaker has opened"
+        );
+    }
+}
+
+fn trace_id(trace: &Trace) -> impl tracing::Value {
+    tracing::field::display(trace.id())
 }
 
 /// One line for each request, when it is over.
@@ -44,6 +91,7 @@ pub fn access(exchange: &Exchange) {
     tracing::info!(
         target: "access",
         request_id = exchange.request_id.as_deref(),
+        trace_id = exchange.trace.as_ref().map(trace_id),
         endpoint = exchange.endpoint.path(),
         model = &*exchange.model,
         stream = exchange.stream,
