@@ -17,7 +17,7 @@ use crate::config::{self, Config, Management};
 use crate::discover::{self, Known};
 use crate::live::Live;
 use crate::reload::{self, Refused, Source};
-use crate::{doctor, greeting, keys, local, log, server};
+use crate::{doctor, greeting, jwt, keys, local, log, server};
 
 /// How many ports above the usual one are tried where no configuration names one.
 const SPARE_PORTS: u16 = 10;
@@ -114,8 +114,12 @@ fn serve_file(path: &Path) -> Result<(), String> {
     let main = runtime()?;
     let source = main.block_on(async { Source::new(path) });
     let mut source = source.map_err(|error| format!("SIGHUP cannot be waited for: {error}"))?;
-    let config = source.read().map_err(|refused| told(path, refused))?;
-    let known = main.block_on(discover::first(&config));
+    let mut config = source.read().map_err(|refused| told(path, refused))?;
+    let known = main.block_on(async {
+        let known = discover::first(&config).await;
+        jwt::first(&mut config).await;
+        known
+    });
     let served = serve(&main, config, known, Some(source), &greeting::of_file);
     // A name may be being resolved, which nobody waits for any more.
     main.shutdown_background();

@@ -16,6 +16,7 @@ use tokio::time::sleep;
 
 use crate::config::Config;
 use crate::discover::{Known, Listed};
+use crate::jwt;
 use crate::kept::{Keeper, Kept, Task};
 use crate::keys::Keys;
 use crate::log;
@@ -292,7 +293,10 @@ impl Live {
 fn next(source: Option<Source>) -> BoxFuture<'static, (Source, Cause, Result<Config, Refused>)> {
     let Some(mut source) = source else { return Box::pin(pending()) };
     Box::pin(async move {
-        let (cause, config) = source.next().await;
+        let (cause, mut config) = source.next().await;
+        if let Ok(config) = &mut config {
+            jwt::first(config).await;
+        }
         (source, cause, config)
     })
 }

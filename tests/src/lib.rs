@@ -4,6 +4,7 @@
 mod answer;
 pub mod client;
 pub mod gateway;
+pub mod jwt;
 pub mod stack;
 pub mod tls;
 pub mod upstream;

@@ -59,6 +59,14 @@ impl<'a> Map<'a> {
         field
     }
 
+    /// The value of this key, if it is there, which is not taken by that.
+    pub(super) fn peek(&self, key: &str) -> Option<Field<'a>> {
+        let name = fold(key);
+        let entry = self.entries.iter().find(|entry| entry.name == name)?;
+        let path = join(&self.path, entry.written);
+        Some(Field { reader: self.reader, node: entry.value, key: entry.key, path })
+    }
+
     /// The value of a key that is understood and not recommended to those who misspell another.
     pub(super) fn foreign(&mut self, key: &str) -> Option<Field<'a>> {
         let name = fold(key);

@@ -22,6 +22,7 @@ mod files;
 mod governed;
 mod identity;
 mod instance;
+mod jwt;
 mod map;
 mod mentions;
 mod model;
@@ -46,9 +47,12 @@ pub use governed::{
     Queue, RateLimit, Said, Scope,
 };
 pub(crate) use instance::is_model_name;
+pub use jwt::Jwt;
+pub(crate) use jwt::{Jwks, KeySource};
+pub(crate) use names::fold;
 pub(crate) use sections::answer;
 pub(crate) use security::written;
-pub use security::{Key, Security};
+pub use security::{Key, Rights, Security};
 pub use tls::{Identity, Tls};
 pub use types::{
     Balance, BalanceKind, Config, Inactive, Instance, Log, LogFormat, Management, ModelName,

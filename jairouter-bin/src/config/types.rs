@@ -59,6 +59,8 @@ pub struct Server {
     pub drain_timeout: Duration,
     /// `server.trusted-proxies`. Default none.
     pub trusted_proxies: Vec<IpNet>,
+    /// `server.allowed-hosts`: names by which callers reach a gateway of this machine alone. Default none.
+    pub allowed_hosts: Vec<String>,
     /// `server.max-connections`. Default unlimited.
     pub max_connections: Option<usize>,
     /// `server.workers`, each a thread. Default one for each core.
@@ -80,6 +82,7 @@ impl Default for Server {
             write_timeout: Duration::from_secs(60),
             drain_timeout: Duration::from_secs(30),
             trusted_proxies: Vec::new(),
+            allowed_hosts: Vec::new(),
             max_connections: None,
             workers: None,
             log: Log::default(),

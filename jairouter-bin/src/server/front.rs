@@ -24,7 +24,7 @@ use super::body::Served;
 use super::client_addr::client_addr;
 use super::connection::{Answering, Shared};
 use super::{Serve, Settings, Status};
-use crate::keys::Keys;
+use crate::keys::{Keys, Refused};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
@@ -66,25 +66,40 @@ impl<S> Front<S> {
         request: &mut Request<Incoming>,
         id: &HeaderValue,
     ) -> Option<Response<Bytes>> {
-        let error = keys.admit(request, Timestamp::now()).err()?;
+        let Refused { mut error, why } = keys.admit(request, Timestamp::now()).err()?;
         let client = client_addr(self.peer, request.headers(), &self.settings.trusted_proxies);
         let path = request.uri().path();
         let endpoint = Endpoint::from_path(path.strip_prefix("/api").unwrap_or(path));
-        // Any other path may be long, or hold what is none of the log's business.
-        tracing::info!(
-            target: "access",
-            request_id = id.to_str().ok(),
-            endpoint = endpoint.map(Endpoint::path),
-            status = error.status().as_u16(),
-            error = error.kind().code(),
-            %client,
-            "refused at the door"
-        );
+        let is_stranger = error.kind() == Kind::Unauthorized;
+        let wait = if is_stranger { keys.failed(client) } else { None };
+        if let Some(wait) = wait {
+            let message = "there were too many requests without a good API key";
+            error = Error::new(Kind::RateLimited, message).with_retry_after(wait);
+            tracing::debug!(target: "access", error = "too_many_failures", %client, "refused at the door");
+        } else {
+            // Any other path may be long, or hold what is none of the log's business.
+            tracing::info!(
+                target: "access",
+                request_id = id.to_str().ok(),
+                endpoint = endpoint.map(Endpoint::path),
+                status = error.status().as_u16(),
+                error = error.kind().code(),
+                why,
+                %client,
+                "refused at the door"
+            );
+        }
         let mut response = match endpoint {
             Some(endpoint) => envelope::response_to(endpoint, &error),
             None => envelope::response(&error),
         };
-        response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        if is_stranger {
+            response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        if wait.is_some() {
+            // Whoever guesses pays for a connection each time.
+            response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+        }
         Some(response)
     }
 }

@@ -27,6 +27,11 @@ const SERVICES: &str = "  services:
         - { name: \"qwen3:0.6b\", base-url: \"http://h:3\" }
 ";
 
+/// The public key of RFC 8037's example.
+const JWKS: &str = r#"{ "keys": [{
+    "kty": "OKP", "crv": "Ed25519", "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"
+}] }"#;
+
 #[test]
 fn every_key_has_an_example_in_the_documentation_and_every_example_loads() {
     map::recorded();
@@ -38,6 +43,7 @@ fn every_key_has_an_example_in_the_documentation_and_every_example_loads() {
         ("ca.pem", &certificate),
         ("gateway.pem", &certificate),
         ("gateway.key", &key.serialize_pem()),
+        ("jwks.json", &JWKS.to_owned()),
     ] {
         std::fs::write(folder.path().join(name), pem).unwrap();
     }
