@@ -9,6 +9,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::thread;
 
+use clap::CommandFactory;
 use futures::future::{OptionFuture, join};
 use tokio::runtime::Runtime;
 
@@ -17,7 +18,7 @@ use crate::config::{self, Config, Management};
 use crate::discover::{self, Known};
 use crate::live::Live;
 use crate::reload::{self, Refused, Source};
-use crate::{doctor, greeting, jwt, keys, local, log, server};
+use crate::{doctor, greeting, jwt, keys, local, log, schema, server};
 
 /// How many ports above the usual one are tried where no configuration names one.
 const SPARE_PORTS: u16 = 10;
@@ -28,6 +29,9 @@ pub fn run(cli: &Cli) -> ExitCode {
         (Some(Command::Check { config }), _) => check(config),
         (Some(Command::Doctor { config }), _) => examine(config),
         (Some(Command::Models { config }), _) => models(config),
+        (Some(Command::Schema), _) => say(&format!("{:#}\n", schema::schema())),
+        (Some(Command::Completions { shell }), _) => completions(*shell),
+        (Some(Command::Man), _) => manual(),
         (Some(Command::Keys(Keys::New { name })), _) => new_key(name),
         (None, Some(config)) => serve_file(config),
         (None, None) => serve_local(),
@@ -85,6 +89,20 @@ fn new_key(name: &str) -> Result<(), String> {
          For the configuration, under security.api-keys:\n\n    - name: {name}\n      \
          digest: \"{digest}\"\n"
     ))
+}
+
+fn completions(shell: clap_complete::Shell) -> Result<(), String> {
+    let mut text = Vec::new();
+    clap_complete::generate(shell, &mut Cli::command(), "jairouter", &mut text);
+    say(&String::from_utf8_lossy(&text))
+}
+
+/// One page for all commands.
+fn manual() -> Result<(), String> {
+    let mut text = Vec::new();
+    let page = clap_mangen::Man::new(Cli::command().flatten_help(true));
+    page.render(&mut text).map_err(|error| format!("the page cannot be written: {error}"))?;
+    say(&String::from_utf8_lossy(&text))
 }
 
 /// The configuration in this file, or every error in it.

@@ -18,6 +18,7 @@ pub mod metrics;
 mod neighbours;
 mod reasons;
 pub mod reload;
+mod schema;
 pub mod server;
 pub mod stack;
 pub mod transport;

@@ -141,10 +141,12 @@ pub(super) type Asked = (String, &'static str, bool);
 #[cfg(test)]
 thread_local! {
     static ASKED: std::cell::RefCell<HashSet<Asked>> = std::cell::RefCell::default();
+    static PATHS: std::cell::RefCell<HashSet<(String, &'static str)>> = std::cell::RefCell::default();
 }
 
 #[cfg(test)]
 fn record(path: &str, key: &'static str, given: bool) {
+    PATHS.with_borrow_mut(|paths| paths.insert((path.to_owned(), key)));
     let (above, section) = path.rsplit_once('.').unwrap_or(("", path));
     // What somebody chose the name of.
     let section = if above.ends_with("adapter-definitions") { "definition" } else { section };
@@ -158,4 +160,10 @@ fn record(path: &str, key: &'static str, given: bool) {
 #[cfg(test)]
 pub(super) fn recorded() -> HashSet<Asked> {
     ASKED.take()
+}
+
+/// The same as whole paths and keys.
+#[cfg(test)]
+pub(crate) fn paths_asked() -> HashSet<(String, &'static str)> {
+    PATHS.take()
 }

@@ -164,4 +164,9 @@ const FOREIGN: [(&str, &str); 3] = [
 ];
 
 #[cfg(test)]
+pub(crate) use map::paths_asked;
+#[cfg(test)]
+pub(crate) use tests::documented::whole_examples;
+
+#[cfg(test)]
 mod tests;

@@ -6,13 +6,25 @@ use super::*;
 
 /// The YAML of docs/configuration.md, block by block, each made a whole file of.
 fn examples() -> Vec<String> {
-    let doc = include_str!("../../../../docs/configuration.md");
-    let blocks = doc.split("```yaml\n").skip(1).map(|rest| rest.split("```").next().unwrap());
+    of(include_str!("../../../../docs/configuration.md"))
+}
+
+/// The same of every page that shows configurations.
+pub(crate) fn whole_examples() -> Vec<String> {
+    let readme = include_str!("../../../../README.md");
+    [examples(), of(readme), vec![ARTICLE.to_owned()]].concat()
+}
+
+fn of(page: &str) -> Vec<String> {
+    let blocks = page.split("```yaml\n").skip(1).map(|rest| rest.split("```").next().unwrap());
     let whole = |block: &str| {
         if block.starts_with("server:") {
             return if block.contains("\nmodel:") { block.to_owned() } else { with("", block) };
         }
         let lines = format!("  {}\n", block.trim_end().replace('\n', "\n  "));
+        if block.contains("\nmodel:") || block.starts_with("model:") {
+            return block.to_owned();
+        }
         let services = if block.starts_with("services:") { "" } else { SERVICES };
         format!("model:\n{lines}{services}")
     };

@@ -1,5 +1,5 @@
 mod adapters;
-mod documented;
+pub(super) mod documented;
 mod models;
 mod security;
 
