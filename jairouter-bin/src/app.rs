@@ -1,7 +1,7 @@
 //! The program: read what was asked for, build the stack, serve it, say so.
 
 use std::fmt::Write as _;
-use std::io::{self, Write as _};
+use std::io::{self, Read as _, Write as _};
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::path::Path;
@@ -13,12 +13,12 @@ use clap::CommandFactory;
 use futures::future::{OptionFuture, join};
 use tokio::runtime::Runtime;
 
-use crate::cli::{Cli, Command, Keys};
+use crate::cli::{Cli, Command, Foreign, Keys};
 use crate::config::{self, Config, Management};
 use crate::discover::{self, Known};
 use crate::live::Live;
 use crate::reload::{self, Refused, Source};
-use crate::{doctor, greeting, jwt, keys, local, log, schema, server};
+use crate::{doctor, greeting, import, jwt, keys, local, log, schema, server};
 
 /// How many ports above the usual one are tried where no configuration names one.
 const SPARE_PORTS: u16 = 10;
@@ -29,6 +29,7 @@ pub fn run(cli: &Cli) -> ExitCode {
         (Some(Command::Check { config }), _) => check(config),
         (Some(Command::Doctor { config }), _) => examine(config),
         (Some(Command::Models { config }), _) => models(config),
+        (Some(Command::Import { from, file }), _) => import(*from, file),
         (Some(Command::Schema), _) => say(&format!("{:#}\n", schema::schema())),
         (Some(Command::Completions { shell }), _) => completions(*shell),
         (Some(Command::Man), _) => manual(),
@@ -89,6 +90,24 @@ fn new_key(name: &str) -> Result<(), String> {
          For the configuration, under security.api-keys:\n\n    - name: {name}\n      \
          digest: \"{digest}\"\n"
     ))
+}
+
+/// Prints another gateway's configuration as one of ours, and what of it is not in it.
+fn import(from: Foreign, path: &Path) -> Result<(), String> {
+    let text = if path.as_os_str() == "-" {
+        io::read_to_string(io::stdin().take(import::LARGEST))
+    } else {
+        config::read(path)
+    };
+    let text = text.map_err(|error| format!("{}: {error}", path.display()))?;
+    let imported =
+        import::import(from, &text).map_err(|error| format!("{}:{error}", path.display()))?;
+    let mut told = io::stderr().lock();
+    for note in &imported.notes {
+        // Nobody is left to tell if standard error is gone; the comments say the same.
+        let _ = writeln!(told, "{}:{note}", path.display());
+    }
+    say(&imported.yaml)
 }
 
 fn completions(shell: clap_complete::Shell) -> Result<(), String> {

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::{Parser, Subcommand};
+use clap::{Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
 /// How the program ends, for the help of every command.
@@ -17,7 +17,8 @@ const EXAMPLES: &str = "Examples:
   jairouter doctor jairouter.yaml            ask every instance how it is
   jairouter jairouter.yaml                   serve
   kill -HUP PID                              read the file again (so does changing it)
-  jairouter keys new alice                   make a key for alice";
+  jairouter keys new alice                   make a key for alice
+  jairouter import litellm config.yaml >jairouter.yaml";
 
 /// An OpenAI-compatible gateway in front of the inference engines you run.
 #[derive(Debug, Parser)]
@@ -59,6 +60,23 @@ pub enum Command {
         /// The configuration, in YAML.
         config: PathBuf,
     },
+    /// Print the configuration of another gateway as one of ours.
+    ///
+    /// What has no counterpart here is said on standard error with its line, and in a comment of what is printed.
+    #[command(after_help = "Examples:
+  jairouter import litellm config.yaml >jairouter.yaml
+  jairouter import olla olla.yaml >jairouter.yaml
+  jairouter import nginx-upstream /etc/nginx/conf.d/llm.conf >jairouter.yaml
+
+Exit codes:
+  0  it is printed, whatever had to be left out
+  1  the file cannot be read, or there is nothing in it to serve")]
+    Import {
+        /// Whose configuration it is.
+        from: Foreign,
+        /// The file; - is standard input.
+        file: PathBuf,
+    },
     /// Print the configuration as a JSON Schema, for editors.
     #[command(after_help = "Example:
   jairouter schema >jairouter.schema.json
@@ -80,6 +98,17 @@ and as the first line of the configuration:
     /// Print the manual page.
     #[command(after_help = "Example:\n  jairouter man >/usr/local/share/man/man1/jairouter.1")]
     Man,
+}
+
+/// Whose configurations are read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Foreign {
+    /// The LiteLLM proxy's config.yaml.
+    Litellm,
+    /// Olla's configuration.
+    Olla,
+    /// A file of nginx with an upstream, and perhaps a server that passes to it.
+    NginxUpstream,
 }
 
 /// What to do with keys.

@@ -8,6 +8,7 @@ pub mod discover;
 mod doctor;
 mod govern;
 mod greeting;
+mod import;
 pub mod jwt;
 mod kept;
 pub mod keys;

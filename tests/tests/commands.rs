@@ -46,3 +46,30 @@ fn the_schema_is_json_and_says_what_it_is() {
     let key = &schema["$defs"]["instance"]["properties"]["base-url"];
     assert!(key["description"].as_str().is_some_and(|text| text.contains("http")), "{key}");
 }
+
+#[test]
+fn an_import_is_printed_and_what_is_not_in_it_is_said_beside_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = |name: &str, text: &str| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        path.to_str().unwrap().to_owned()
+    };
+    let nginx = file(
+        "llm.conf",
+        "upstream llm {\n  least_conn;\n  zone llm 64k;\n  server 10.0.0.1:8000 weight=2;\n  server 10.0.0.2:8000;\n}\n",
+    );
+    let printed = Gateway::run(&["import", "nginx-upstream", &nginx]);
+    assert!(printed.contains(&format!("{nginx}:3: 'zone' is not needed")), "{printed}");
+    assert!(printed.contains("\n#   line 3: 'zone' is not needed"), "{printed}");
+    // What is said beside it comes behind it here.
+    let yaml = printed.lines().filter(|line| !line.starts_with(&nginx));
+    let ours = file("jairouter.yaml", &yaml.collect::<Vec<_>>().join("\n"));
+    assert!(Gateway::run(&["check", &ours]).contains("OK"));
+    let wrong = file("wrong.yaml", "model_list: []\n");
+    for (from, path) in [("litellm", &*wrong), ("olla", &*wrong), ("olla", "/no/such/file")] {
+        let (text, succeeded) = Gateway::try_run(&["import", from, path]);
+        assert!(!succeeded && text.contains(path), "{text}");
+    }
+    assert!(!Gateway::try_run(&["import", "haproxy", &wrong]).1);
+}

@@ -50,6 +50,7 @@ pub(crate) use instance::is_model_name;
 pub use jwt::Jwt;
 pub(crate) use jwt::{Jwks, KeySource};
 pub(crate) use names::fold;
+pub(crate) use node::{Node, Value, parse};
 pub(crate) use sections::answer;
 pub(crate) use security::written;
 pub use security::{Key, Rights, Security};
@@ -58,6 +59,7 @@ pub use types::{
     Balance, BalanceKind, Config, Inactive, Instance, Log, LogFormat, Management, ModelName,
     Models, Retry, Server, Service, Tell,
 };
+pub(crate) use value::duration;
 
 use reader::Reader;
 
@@ -121,7 +123,7 @@ pub(crate) fn load_noting(
         let message = "the configuration is larger than 1 MiB".to_owned();
         return Err(vec![Diagnostic { line: 1, column: 1, path: String::new(), message }]);
     }
-    let root = node::parse(text).map_err(|error| vec![error])?;
+    let root = parse(text).map_err(|error| vec![error])?;
     let reader = Reader::new(env);
     let mut config = Config { from_file: true, ..Config::default() };
     if let Some(mut map) = reader.root(&root).map() {

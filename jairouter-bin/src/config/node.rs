@@ -19,14 +19,14 @@ const LEAST: &str = "model: { services: { chat: { instances: [ { name: \"qwen3:1
 
 /// One node.
 #[derive(Debug)]
-pub(super) struct Node {
-    pub(super) line: usize,
-    pub(super) column: usize,
-    pub(super) value: Value,
+pub(crate) struct Node {
+    pub(crate) line: usize,
+    pub(crate) column: usize,
+    pub(crate) value: Value,
 }
 
 #[derive(Debug)]
-pub(super) enum Value {
+pub(crate) enum Value {
     Scalar {
         text: String,
         /// Written without quotes, so that an empty one, `~` and `null` mean nothing at all.
@@ -43,7 +43,7 @@ impl Node {
     }
 
     /// Whether it says nothing: `key:` without a value.
-    pub(super) fn is_null(&self) -> bool {
+    pub(crate) fn is_null(&self) -> bool {
         matches!(&self.value, Value::Scalar { text, plain: true }
             if matches!(text.as_str(), "" | "~" | "null" | "Null" | "NULL"))
     }
@@ -51,7 +51,7 @@ impl Node {
 
 /// Parses one document. Anchors may be set, and not used: a few lines of aliases can stand for
 /// gigabytes.
-pub(super) fn parse(text: &str) -> Result<Node, Diagnostic> {
+pub(crate) fn parse(text: &str) -> Result<Node, Diagnostic> {
     let mut builder = Builder::default();
     for event in Parser::new_from_str(text) {
         let (event, span) = event.map_err(|error| {
