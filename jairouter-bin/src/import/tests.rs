@@ -204,6 +204,16 @@ fn an_nginx_is_a_gateway_of_the_same_servers() {
 }
 
 #[test]
+fn the_page_for_those_who_come_from_nginx_shows_what_is_made() {
+    let page = include_str!("../../../docs/from-nginx.md");
+    let block = |language: &str| page.split(language).nth(1)?.split("```").next();
+    let (theirs, ours) = (block("```nginx\n").unwrap(), block("```yaml\n").unwrap());
+    let Imported { yaml, .. } = import(Foreign::NginxUpstream, theirs).unwrap();
+    let made = yaml.lines().filter(|line| !line.starts_with('#'));
+    assert_eq!(made.collect::<Vec<_>>(), ours.lines().collect::<Vec<_>>());
+}
+
+#[test]
 fn an_upstream_alone_is_enough_and_each_way_to_balance_has_its_own() {
     for (line, kind) in [
         ("", BalanceKind::RoundRobin),

@@ -11,14 +11,21 @@ fn examples() -> Vec<String> {
 
 /// The same of every page that shows configurations.
 pub(crate) fn whole_examples() -> Vec<String> {
-    let readme = include_str!("../../../../README.md");
-    [examples(), of(readme), vec![ARTICLE.to_owned()]].concat()
+    let others = OTHERS.iter().flat_map(|page| of(page));
+    [examples(), others.collect(), vec![ARTICLE.to_owned()]].concat()
 }
+
+/// Other pages that show configurations.
+const OTHERS: [&str; 3] = [
+    include_str!("../../../../README.md"),
+    include_str!("../../../../docs/from-java.md"),
+    include_str!("../../../../docs/from-nginx.md"),
+];
 
 fn of(page: &str) -> Vec<String> {
     let blocks = page.split("```yaml\n").skip(1).map(|rest| rest.split("```").next().unwrap());
     let whole = |block: &str| {
-        if block.starts_with("server:") {
+        if ["server:", "security:", "management:"].iter().any(|top| block.starts_with(top)) {
             return if block.contains("\nmodel:") { block.to_owned() } else { with("", block) };
         }
         let lines = format!("  {}\n", block.trim_end().replace('\n', "\n  "));
@@ -74,4 +81,16 @@ fn every_key_has_an_example_in_the_documentation_and_every_example_loads() {
         .filter(|(of, key, _)| !shown.contains(&(of, key)) && !inactive.contains(key))
         .collect();
     assert!(asked.len() > 80 && bare.is_empty(), "{}: {bare:?}", asked.len());
+}
+
+#[test]
+fn every_example_of_the_other_pages_loads() {
+    for page in OTHERS {
+        let examples = of(page);
+        assert!(!examples.is_empty());
+        for example in examples {
+            let loaded = load(&example, &env);
+            assert!(loaded.is_ok(), "{example}\n{:?}", loaded.unwrap_err());
+        }
+    }
 }
