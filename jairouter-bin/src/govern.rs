@@ -226,7 +226,8 @@ pub(crate) fn of_key(key: &config::Key, keeper: &mut Keeper<'_>) -> Limits {
 
 /// How many requests without a good key an address may send, if there is such a limit.
 pub(crate) fn failures(config: &Config, keeper: &mut Keeper<'_>) -> Option<Arc<dyn Limiter>> {
-    let most = config.security.failures_per_minute?;
+    // Where no key is asked for none is bad, and a table of addresses would be for nothing.
+    let most = config.security.failures_per_minute.filter(|_| !config.security.is_open())?;
     let rate = most as f64 / 60.0;
     let limit = RateLimit { rate, capacity: most, ..RateLimit::default() };
     let spec = LimitSpec::PerClient(Box::new(LimitSpec::Requests(limit)));
