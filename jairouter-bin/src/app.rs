@@ -2,7 +2,7 @@
 
 use std::env;
 use std::fmt::Write as _;
-use std::io::{self, Write as _};
+use std::io::{self, Read as _, Write as _};
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::path::Path;
@@ -11,10 +11,11 @@ use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::Duration;
 
+use clap::CommandFactory;
 use futures::future::{OptionFuture, join3};
 use tokio::runtime::Runtime;
 
-use crate::cli::{Cli, Command, Keys};
+use crate::cli::{Cli, Command, Foreign, Keys};
 use crate::config::{self, Config};
 use crate::discover::{self, Known};
 use crate::export::Exporter;
@@ -22,7 +23,7 @@ use crate::live::Live;
 use crate::reload::{self, Refused, Source};
 use crate::server::{Inherited, Signals, Succession};
 use crate::status::{self, Form};
-use crate::{doctor, greeting, keys, local, log, panics, server, sockets};
+use crate::{doctor, greeting, import, jwt, keys, local, log, panics, schema, server, sockets};
 
 /// Runs the program and returns how it ended: 0 if it did what it was asked.
 pub fn run(cli: &Cli) -> ExitCode {
@@ -31,6 +32,10 @@ pub fn run(cli: &Cli) -> ExitCode {
         (Some(Command::Doctor { config }), _) => examine(config),
         (Some(Command::Models { config }), _) => models(config),
         (Some(Command::Status { url, once, json }), _) => status(url, *once, *json),
+        (Some(Command::Import { from, file }), _) => import(*from, file),
+        (Some(Command::Schema), _) => say(&format!("{:#}\n", schema::schema())),
+        (Some(Command::Completions { shell }), _) => completions(*shell),
+        (Some(Command::Man), _) => manual(),
         (Some(Command::Keys(Keys::New { name })), _) => new_key(name),
         (None, Some(config)) => serve_file(config),
         (None, None) => serve_local(),
@@ -100,6 +105,38 @@ fn new_key(name: &str) -> Result<(), String> {
     ))
 }
 
+/// Prints another gateway's configuration as one of ours, and what of it is not in it.
+fn import(from: Foreign, path: &Path) -> Result<(), String> {
+    let text = if path.as_os_str() == "-" {
+        io::read_to_string(io::stdin().take(import::LARGEST))
+    } else {
+        config::read(path)
+    };
+    let text = text.map_err(|error| format!("{}: {error}", path.display()))?;
+    let imported =
+        import::import(from, &text).map_err(|error| format!("{}:{error}", path.display()))?;
+    let mut told = io::stderr().lock();
+    for note in &imported.notes {
+        // Nobody is left to tell if standard error is gone; the comments say the same.
+        let _ = writeln!(told, "{}:{note}", path.display());
+    }
+    say(&imported.yaml)
+}
+
+fn completions(shell: clap_complete::Shell) -> Result<(), String> {
+    let mut text = Vec::new();
+    clap_complete::generate(shell, &mut Cli::command(), "jairouter", &mut text);
+    say(&String::from_utf8_lossy(&text))
+}
+
+/// One page for all commands.
+fn manual() -> Result<(), String> {
+    let mut text = Vec::new();
+    let page = clap_mangen::Man::new(Cli::command().flatten_help(true));
+    page.render(&mut text).map_err(|error| format!("the page cannot be written: {error}"))?;
+    say(&String::from_utf8_lossy(&text))
+}
+
 /// The configuration in this file, or every error in it.
 fn load(path: &Path) -> Result<Config, String> {
     reload::load(path).map_err(|refused| told(path, refused))
@@ -128,8 +165,12 @@ fn serve_file(path: &Path) -> Result<(), String> {
     let main = runtime()?;
     let source = main.block_on(async { Source::new(path) });
     let mut source = source.map_err(|error| format!("SIGHUP cannot be waited for: {error}"))?;
-    let config = source.read().map_err(|refused| told(path, refused))?;
-    let known = main.block_on(discover::first(&config));
+    let mut config = source.read().map_err(|refused| told(path, refused))?;
+    let known = main.block_on(async {
+        let known = discover::first(&config).await;
+        jwt::first(&mut config).await;
+        known
+    });
     let served = serve(&main, config, known, Some(source), inherited, &greeting::of_file);
     // A name may be being resolved, which nobody waits for any more.
     main.shutdown_background();

@@ -20,6 +20,9 @@ pub(crate) type Limits = Vec<Arc<dyn Limiter>>;
 /// The most clients that one limit tells apart.
 const MOST_CLIENTS: usize = 1 << 17;
 
+/// The most addresses that are told apart of those who ask without a good key.
+const MOST_STRANGERS: usize = 1 << 14;
+
 /// The most that all limits tell apart together, of 16 bytes each.
 const CLIENTS_IN_ALL: usize = 3 << 19;
 
@@ -43,8 +46,10 @@ pub(crate) fn clients(config: &Config) -> usize {
 /// Whether any limit goes by tokens, so that streams have to say what they use.
 pub(crate) fn counts_tokens(config: &Config) -> bool {
     let mut keys = config.security.keys.iter().flatten();
-    let of_keys = keys.any(|key| key.tokens_per_minute.is_some());
+    let of_keys = keys.any(|key| key.rights.tokens_per_minute.is_some());
+    let of_tokens = config.security.jwt.as_ref();
     of_keys
+        || of_tokens.is_some_and(|jwt| jwt.rights.tokens_per_minute.is_some())
         || config.services.iter().any(|service| {
             let of_instances = service.instances.iter().flat_map(|one| &one.rate_limits);
             let mut limits = service.rate_limits.iter().chain(of_instances);
@@ -207,7 +212,7 @@ fn algorithm(limit: &RateLimit) -> Box<dyn Algorithm> {
 pub(crate) fn of_key(key: &config::Key, keeper: &mut Keeper<'_>) -> Limits {
     let at = format!("the key '{}'", key.name);
     let mut place = Place { keeper, service: "any", at, clients: 0, limits: Vec::new() };
-    if let Some(most) = key.requests_per_minute {
+    if let Some(most) = key.rights.requests_per_minute {
         let rate = most as f64 / 60.0;
         let limit = RateLimit { rate, capacity: most, ..RateLimit::default() };
         place.add(
@@ -216,20 +221,33 @@ pub(crate) fn of_key(key: &config::Key, keeper: &mut Keeper<'_>) -> Limits {
             |what| OwnLimit(Limit::new(TokenBucket::new(rate, most)).named(what)),
         );
     }
-    if let Some(most) = key.tokens_per_minute {
+    if let Some(most) = key.rights.tokens_per_minute {
         place.add(
             "the token limit of your API key".into(),
             LimitSpec::shared(Limited::Tokens(most)),
             |what| TokensPerMinute::new(most).named(what),
         );
     }
-    if let Some(most) = key.concurrency {
+    if let Some(most) = key.rights.concurrency {
         let what = "the concurrency limit of your API key".into();
         place.add(what, LimitSpec::shared(Limited::Concurrency(most)), |what| {
             Concurrency::new(most).named(what)
         });
     }
     place.limits
+}
+
+/// How many requests without a good key an address may send, if there is such a limit.
+pub(crate) fn failures(config: &Config, keeper: &mut Keeper<'_>) -> Option<Arc<dyn Limiter>> {
+    // Where no key is asked for none is bad, and a table of addresses would be for nothing.
+    let most = config.security.failures_per_minute.filter(|_| !config.security.is_open())?;
+    let rate = most as f64 / 60.0;
+    let limit = RateLimit { rate, capacity: most, ..RateLimit::default() };
+    let spec = LimitSpec::per_client(Limited::Requests(limit));
+    let what = "the limit of requests without a good key".to_owned();
+    Some(keeper.limit(("any", "security"), what, spec, |what| {
+        PerClient::new(TokenBucket::new(rate, most)).clients(MOST_STRANGERS).named(what)
+    }))
 }
 
 /// The breaker of an instance, if it has one.

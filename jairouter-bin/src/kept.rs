@@ -16,10 +16,12 @@ use tokio::time::Instant;
 
 use crate::admin::ServedLimit;
 use crate::config::{
-    self, CircuitBreaker, Discovery, HealthCheck, Http2, LimitAlgorithm, RateLimit, Tls,
+    self, CircuitBreaker, Discovery, HealthCheck, Http2, Jwks, Jwt, KeySource, LimitAlgorithm,
+    RateLimit, Tls,
 };
 use crate::discover::{Listed, Lister};
 use crate::govern;
+use crate::jwt::{self, Algorithm, Current, Holders};
 use crate::metrics::{self, Metrics};
 use crate::reasons::Reasons;
 use crate::transport::Transport;
@@ -35,6 +37,16 @@ pub(crate) struct Kept {
     caches: HashMap<ServiceType, (config::Cache, Cache)>,
     transports: HashMap<Place, Transport>,
     instances: HashMap<String, Arc<Attended>>,
+    tokens: Option<Arc<Tokens>>,
+    holders: Arc<Holders>,
+}
+
+/// The keys that tokens are checked with, and what fetches them until nobody serves them any more.
+struct Tokens {
+    jwks: Jwks,
+    algorithms: Vec<Algorithm>,
+    current: Arc<Current>,
+    task: AbortHandle,
 }
 
 /// Where a limit is, and what people call it. Several may be called the same, in their order.
@@ -141,7 +153,8 @@ impl Kept {
 impl<'a> Keeper<'a> {
     /// Instances that are asked for their models answer into this channel.
     pub(crate) fn new(old: &'a Kept, lists: mpsc::Sender<Listed>, metrics: &'a Metrics) -> Self {
-        let (new, tasks, instances) = (Kept::default(), Vec::new(), Vec::new());
+        let new = Kept { holders: Arc::clone(&old.holders), ..Kept::default() };
+        let (tasks, instances) = (Vec::new(), Vec::new());
         Self { old, new, tasks, lists, metrics, instances }
     }
 
@@ -209,6 +222,37 @@ impl<'a> Keeper<'a> {
         let cache = old.map_or_else(new, |(_, cache)| cache.clone());
         self.new.caches.insert(of, (settings, cache.clone()));
         cache
+    }
+
+    /// What the holders of tokens have left.
+    pub(crate) fn holders(&self) -> Arc<Holders> {
+        Arc::clone(&self.new.holders)
+    }
+
+    /// The keys that tokens are checked with. Those of a new URL are fetched from now on.
+    pub(crate) fn jwt(&mut self, jwt: &Arc<Jwt>) -> Arc<Current> {
+        let jwks = match &jwt.source {
+            KeySource::Known(set) => return Arc::new(Current::new(Some(Arc::clone(set)))),
+            KeySource::Url(jwks) => jwks,
+        };
+        let old = self.old.tokens.as_ref();
+        let old = old.filter(|old| old.jwks == *jwks && old.algorithms == jwt.algorithms);
+        let tokens = match old {
+            Some(old) => Arc::clone(old),
+            None => {
+                let current = Arc::new(Current::new(None));
+                let run = jwt::run(Arc::clone(jwt), Arc::clone(&current));
+                let task = self.task(Box::pin(run));
+                let (jwks, algorithms) = (jwks.clone(), jwt.algorithms.clone());
+                Arc::new(Tokens { jwks, algorithms, current, task })
+            }
+        };
+        if let Some(set) = &jwt.fetched {
+            tokens.current.replace(Arc::clone(set));
+        }
+        let current = Arc::clone(&tokens.current);
+        self.new.tokens = Some(tokens);
+        current
     }
 
     /// The connections to an instance. Instances at one place share them.
@@ -287,6 +331,12 @@ impl<'a> Keeper<'a> {
         let (handle, registration) = AbortHandle::new_pair();
         self.tasks.push(Abortable::new(work, registration));
         handle
+    }
+}
+
+impl Drop for Tokens {
+    fn drop(&mut self) {
+        self.task.abort();
     }
 }
 

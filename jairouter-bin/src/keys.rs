@@ -1,51 +1,81 @@
 //! Keys: who may ask, known by the digests of what they hold.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
+use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use bytes::Bytes;
 use http::header::AUTHORIZATION;
 use http::{Extensions, HeaderMap, HeaderName, HeaderValue, Request};
 use jairouter_core::gateway::VisibleModels;
 use jairouter_core::rate_limit::Limiter;
 use jairouter_core::request::Principal;
 use jairouter_core::waiting_room::Priority;
-use jairouter_core::{Error, InferenceRequest, Kind};
+use jairouter_core::{Endpoint, Error, InferenceRequest, Kind, ServiceType};
 use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
+use tokio::time::Instant;
 
 use crate::config;
+use crate::jwt::{self, Denied, Door};
+use crate::neighbours::Neighbours;
 
 /// What a new key begins with, so that people and scanners know one when they see it.
 const PREFIX: &str = "jr-";
 
-/// The longest credential that is looked at, in bytes.
+/// What the caller is told, whatever it is.
+const NOT_VALID: &str = "the API key is not valid";
+
+/// The longest key that is looked at, in bytes.
 const LONGEST: usize = 512;
 
 const API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 
 /// Those who may ask.
 #[derive(Default)]
-pub struct Keys(Option<HashMap<[u8; 32], Arc<Key>>>);
+pub struct Keys {
+    by_digest: Option<HashMap<[u8; 32], Arc<Key>>>,
+    door: Option<Door>,
+    failures: Option<Arc<dyn Limiter>>,
+    neighbours: Option<Neighbours>,
+}
+
+/// Why a request is not let in.
+pub(crate) struct Refused {
+    pub(crate) error: Error,
+    /// For the log alone.
+    pub(crate) why: &'static str,
+}
+
+/// Which services have each model.
+pub(crate) type Served = HashMap<Box<str>, Vec<ServiceType>>;
 
 /// A key, and the limits of its holder.
 pub(crate) struct Key {
     pub(crate) settings: config::Key,
     pub(crate) limits: Vec<Arc<dyn Limiter>>,
     principal: Principal,
-    /// The models of its services, if it is not for all of them.
-    served: Option<HashSet<Box<str>>>,
+    /// Which services have which models, if it is not for all of them.
+    served: Option<Arc<Served>>,
 }
 
 impl Keys {
-    /// These, or anybody if there is no list.
-    pub(crate) fn new(keys: Option<Vec<Key>>) -> Self {
+    /// These, and those whom the issuer's tokens name, or anybody if there is neither: who comes from a page of
+    /// the web, then, only if it is a neighbour's.
+    pub(crate) fn new(
+        keys: Option<Vec<Key>>,
+        door: Option<Door>,
+        failures: Option<Arc<dyn Limiter>>,
+        neighbours: Option<Neighbours>,
+    ) -> Self {
         let by_digest = |keys: Vec<Key>| {
             keys.into_iter().map(|key| (key.settings.digest, Arc::new(key))).collect()
         };
-        Self(keys.map(by_digest))
+        Self { by_digest: keys.map(by_digest), door, failures, neighbours }
     }
 
     /// Lets a request in, and notes who sent it; its credential goes no further.
@@ -54,40 +84,84 @@ impl Keys {
     ///
     /// [`Kind::Unauthorized`] if keys are asked for and it has none that is good. Which of the reasons it
     /// is the caller is not told.
-    pub(crate) fn admit<B>(&self, request: &mut Request<B>, now: Timestamp) -> Result<(), Error> {
-        let Some(keys) = &self.0 else { return Ok(()) };
+    pub(crate) fn admit<B>(&self, request: &mut Request<B>, now: Timestamp) -> Result<(), Refused> {
+        if self.by_digest.is_none() && self.door.is_none() {
+            let neighbours = self.neighbours.as_ref();
+            return neighbours.map_or(Ok(()), |neighbours| neighbours.admit(request.headers()));
+        }
         let (header, token) = credential(request.headers())?;
-        let digest = digest_of(token);
-        let key = keys.get(&digest).filter(|key| {
-            let is_same: bool = key.settings.digest.ct_eq(&digest).into();
-            is_same && key.settings.expires.is_none_or(|expires| now < expires)
-        });
-        let key = Arc::clone(key.ok_or_else(|| refused("the API key is not valid"))?);
+        let key = self.holder(&header, token, now)?;
         request.headers_mut().remove(header);
         // An engine's own key may be there beside it; one of ours goes to no engine.
         let beside = request.headers().get(AUTHORIZATION).map(|value| bearer(value.as_bytes()));
-        if beside.is_some_and(|token| keys.contains_key(&digest_of(token.trim_ascii()))) {
+        if beside.is_some_and(|token| self.knows(token.trim_ascii())) {
             request.headers_mut().remove(AUTHORIZATION);
         }
         key.note(request.extensions_mut());
         Ok(())
     }
+
+    /// Counts a request that is not let in, of this address. How long it is to stay away, if it was one too
+    /// many: who has a good key is let in all the same.
+    pub(crate) fn failed(&self, client: IpAddr) -> Option<Duration> {
+        let failures = self.failures.as_ref()?;
+        // Limits are of requests to models; whose it is here is all that counts.
+        let json = Bytes::from_static(br#"{"model":"m"}"#);
+        let any = InferenceRequest::new(Endpoint::ChatCompletions, HeaderMap::new(), json).ok()?;
+        let refusal = failures.acquire(&any.with_client(Some(client)), Instant::now()).err()?;
+        Some(refusal.retry_after)
+    }
+
+    fn holder(
+        &self,
+        header: &HeaderName,
+        token: &[u8],
+        now: Timestamp,
+    ) -> Result<Arc<Key>, Refused> {
+        let digest = digest_of(token);
+        let key = self.by_digest.as_ref().and_then(|keys| keys.get(&digest));
+        let key = key.filter(|key| bool::from(key.settings.digest.ct_eq(&digest)));
+        match (key, &self.door) {
+            (Some(key), _) if key.settings.expires.is_none_or(|expires| now < expires) => {
+                Ok(Arc::clone(key))
+            }
+            (Some(_), _) => Err(refused(NOT_VALID, "the key has expired")),
+            (None, Some(door)) if *header == AUTHORIZATION && Door::is_for(token) => {
+                door.admit(token, &digest, now).map_err(|denied| match denied {
+                    Denied::Bad(why) => refused(NOT_VALID, why),
+                    Denied::Full => Refused {
+                        error: Error::new(Kind::Overloaded, "too many are asking at once")
+                            .with_retry_after(Duration::from_secs(5)),
+                        why: "the limits of more holders of tokens have no room",
+                    },
+                })
+            }
+            (None, _) => Err(refused(NOT_VALID, "nobody has this key")),
+        }
+    }
+
+    /// Whether this would let, or once has let, somebody in.
+    fn knows(&self, token: &[u8]) -> bool {
+        let keys = self.by_digest.as_ref();
+        keys.is_some_and(|keys| keys.contains_key(&digest_of(token)))
+            || self.door.as_ref().is_some_and(|door| door.has_signed(token))
+    }
 }
 
 impl std::fmt::Debug for Keys {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let names = self.0.iter().flat_map(HashMap::values).map(|key| &key.settings.name);
+        let names = self.by_digest.iter().flat_map(HashMap::values).map(|key| &key.settings.name);
         f.debug_list().entries(names).finish()
     }
 }
 
 /// What a request shows, and in which header: `X-API-Key`, or else `Authorization`.
-fn credential(headers: &HeaderMap) -> Result<(HeaderName, &[u8]), Error> {
-    let one = |name: &HeaderName| -> Result<Option<&HeaderValue>, Error> {
+fn credential(headers: &HeaderMap) -> Result<(HeaderName, &[u8]), Refused> {
+    let one = |name: &HeaderName| -> Result<Option<&HeaderValue>, Refused> {
         let mut values = headers.get_all(name).iter();
         match (values.next(), values.next()) {
             (value, None) => Ok(value),
-            _ => Err(refused("there is more than one API key")),
+            _ => Err(refused("there is more than one API key", "there is more than one key")),
         }
     };
     let (header, token) = match (one(&API_KEY)?, one(&AUTHORIZATION)?) {
@@ -96,12 +170,17 @@ fn credential(headers: &HeaderMap) -> Result<(HeaderName, &[u8]), Error> {
         (None, None) => {
             return Err(refused(
                 "an API key is needed, as 'Authorization: Bearer …' or 'X-API-Key: …'",
+                "there is no key",
             ));
         }
     };
     let token = token.trim_ascii();
-    if token.is_empty() || token.len() > LONGEST {
-        return Err(refused("the API key is not valid"));
+    if token.is_empty() {
+        return Err(refused(NOT_VALID, "the key is empty"));
+    }
+    let longest = if Door::is_for(token) { jwt::LONGEST } else { LONGEST };
+    if token.len() > longest {
+        return Err(refused(NOT_VALID, "the key is too long"));
     }
     Ok((header, token))
 }
@@ -114,29 +193,30 @@ fn bearer(value: &[u8]) -> &[u8] {
     }
 }
 
-fn refused(message: &'static str) -> Error {
-    Error::new(Kind::Unauthorized, message)
+fn refused(message: &'static str, why: &'static str) -> Refused {
+    Refused { error: Error::new(Kind::Unauthorized, message), why }
 }
 
 // === impl Key ===
 
 impl Key {
-    pub(crate) fn new(settings: config::Key, limits: Vec<Arc<dyn Limiter>>) -> Self {
+    /// A key where these models are served.
+    pub(crate) fn new(
+        settings: config::Key,
+        limits: Vec<Arc<dyn Limiter>>,
+        served: &Arc<Served>,
+    ) -> Self {
         // A name may be given to another key one day.
         let id = settings.digest.first_chunk().map_or(0, |id| u64::from_le_bytes(*id));
         let principal = Principal::new(settings.name.as_str()).with_id(id);
-        Self { settings, limits, principal, served: None }
-    }
-
-    /// The same where it is known which models the services have that it is for.
-    pub(crate) fn seeing(self, served: HashSet<Box<str>>) -> Self {
-        Self { served: Some(served), ..self }
+        let served = settings.rights.services.is_some().then(|| Arc::clone(served));
+        Self { settings, limits, principal, served }
     }
 
     fn note(self: Arc<Self>, extensions: &mut Extensions) {
         extensions.insert(self.principal.clone());
-        extensions.insert(Priority(self.settings.priority));
-        if self.settings.models.is_some() || self.served.is_some() {
+        extensions.insert(Priority(self.settings.rights.priority));
+        if self.settings.rights.models.is_some() || self.served.is_some() {
             let key = Arc::clone(&self);
             extensions.insert(VisibleModels::new(move |name| key.may_see(name)));
         }
@@ -144,11 +224,16 @@ impl Key {
     }
 
     fn may_see(&self, model: &str) -> bool {
-        self.may_name(model) && self.served.as_ref().is_none_or(|served| served.contains(model))
+        let (served, services) = (self.served.as_ref(), self.settings.rights.services.as_ref());
+        let has = |served: &Arc<Served>| {
+            let by = served.get(model).into_iter().flatten();
+            by.into_iter().any(|one| services.is_none_or(|services| services.contains(one)))
+        };
+        self.may_name(model) && served.is_none_or(has)
     }
 
     fn may_name(&self, model: &str) -> bool {
-        let patterns = self.settings.models.as_ref();
+        let patterns = self.settings.rights.models.as_ref();
         patterns.is_none_or(|patterns| patterns.iter().any(|pattern| matches(pattern, model)))
     }
 
@@ -159,7 +244,7 @@ impl Key {
     /// [`Kind::Forbidden`] if not.
     pub(crate) fn permit(&self, request: &InferenceRequest) -> Result<(), Error> {
         let service = request.endpoint.service_type();
-        let services = self.settings.services.as_ref();
+        let services = self.settings.rights.services.as_ref();
         if services.is_some_and(|services| !services.contains(&service)) {
             let message = format!("your API key is not for {}", request.endpoint);
             return Err(Error::new(Kind::Forbidden, message));

@@ -19,6 +19,7 @@ use crate::admin::{self, Admin, Order, Served};
 use crate::config::Config;
 use crate::discover::{Known, Listed};
 use crate::export::{Exporter, Spans};
+use crate::jwt;
 use crate::kept::{Keeper, Kept, Task};
 use crate::keys::Keys;
 use crate::log;
@@ -385,7 +386,10 @@ impl Live {
 fn next(source: Option<Source>) -> BoxFuture<'static, (Source, Next)> {
     let Some(mut source) = source else { return Box::pin(pending()) };
     Box::pin(async move {
-        let read = source.next().await;
+        let mut read = source.next().await;
+        if let Ok(config) = &mut read.config {
+            jwt::first(config).await;
+        }
         (source, read)
     })
 }

@@ -20,10 +20,12 @@ use crate::caught::Caught;
 use crate::config::{self, BalanceKind, Config, ModelName, Models};
 use crate::discover::Known;
 use crate::govern;
+use crate::jwt::{self, Door};
 use crate::kept::Keeper;
 use crate::keys::{Key, Keys};
 use crate::log;
 use crate::metrics;
+use crate::neighbours::Neighbours;
 use crate::transport::{Siblings, Transport};
 
 /// Any framework, over any transport.
@@ -96,18 +98,18 @@ pub(crate) fn router(
 
 /// Who may ask by this configuration, over the handles of those before, where this is served.
 pub(crate) fn keys(config: &Config, router: &AnyRouter, keeper: &mut Keeper<'_>) -> Keys {
+    let served = Arc::new(jwt::served(router.models()));
     let key = |settings: &config::Key| {
-        let key = Key::new(settings.clone(), govern::of_key(settings, keeper));
-        match &settings.services {
-            Some(services) => {
-                let served = router.models().filter(|(service, _)| services.contains(service));
-                key.seeing(served.map(|(_, model)| model.into()).collect())
-            }
-            None => key,
-        }
+        Key::new(settings.clone(), govern::of_key(settings, keeper), &served)
     };
-    let keys = config.security.keys.as_ref();
-    Keys::new(keys.map(|keys| keys.iter().map(key).collect()))
+    let security = &config.security;
+    let keys = security.keys.as_ref().map(|keys| keys.iter().map(key).collect());
+    let door = security.jwt.as_ref().map(|settings| {
+        let (current, holders) = (keeper.jwt(settings), keeper.holders());
+        Door::new(Arc::clone(settings), current, holders, Arc::clone(&served))
+    });
+    let failures = govern::failures(config, keeper);
+    Keys::new(keys, door, failures, Neighbours::of(config))
 }
 
 /// What is the same before every router of a configuration.

@@ -6,6 +6,7 @@ pub mod client;
 pub mod collector;
 pub mod gateway;
 pub mod http2;
+pub mod jwt;
 pub mod stack;
 pub mod tls;
 pub mod upstream;

@@ -25,7 +25,7 @@ async fn engine() -> Upstream {
 
 fn keys(alice: &str, bob: &str) -> String {
     format!(
-        "security:\n  api-keys:\n    - {{ name: alice, digest: '{ALICE_DIGEST}'{alice} }}\n    \
+        "security:\n  failures-per-minute: unlimited\n  api-keys:\n    - {{ name: alice, digest: '{ALICE_DIGEST}'{alice} }}\n    \
          - {{ name: bob, digest: '{BOB_DIGEST}'{bob} }}\n"
     )
 }

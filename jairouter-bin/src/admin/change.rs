@@ -14,6 +14,7 @@ use tokio::task::spawn_blocking;
 use super::api::Problem;
 use super::{Admin, Order, Served};
 use crate::config::{self, Config};
+use crate::jwt;
 
 /// What has become of a change.
 pub(crate) struct Taken {
@@ -81,7 +82,8 @@ impl Admin {
         self.order(config, cause).await
     }
 
-    async fn order(&self, config: Box<Config>, cause: String) -> Result<Taken, Problem> {
+    async fn order(&self, mut config: Box<Config>, cause: String) -> Result<Taken, Problem> {
+        jwt::first(&mut config).await;
         let (done, taken) = oneshot::channel();
         let order = Order { config, cause, done };
         let stopping = || {

@@ -59,6 +59,14 @@ impl<'a> Map<'a> {
         field
     }
 
+    /// The value of this key, if it is there, which is not taken by that.
+    pub(super) fn peek(&self, key: &str) -> Option<Field<'a>> {
+        let name = fold(key);
+        let entry = self.entries.iter().find(|entry| entry.name == name)?;
+        let path = join(&self.path, entry.written);
+        Some(Field { reader: self.reader, node: entry.value, key: entry.key, path })
+    }
+
     /// The value of a key that is understood and not recommended to those who misspell another.
     pub(super) fn foreign(&mut self, key: &str) -> Option<Field<'a>> {
         let name = fold(key);
@@ -133,10 +141,12 @@ pub(super) type Asked = (String, &'static str, bool);
 #[cfg(test)]
 thread_local! {
     static ASKED: std::cell::RefCell<HashSet<Asked>> = std::cell::RefCell::default();
+    static PATHS: std::cell::RefCell<HashSet<(String, &'static str)>> = std::cell::RefCell::default();
 }
 
 #[cfg(test)]
 fn record(path: &str, key: &'static str, given: bool) {
+    PATHS.with_borrow_mut(|paths| paths.insert((path.to_owned(), key)));
     let (above, section) = path.rsplit_once('.').unwrap_or(("", path));
     // What somebody chose the name of.
     let section = if above.ends_with("adapter-definitions") { "definition" } else { section };
@@ -150,4 +160,10 @@ fn record(path: &str, key: &'static str, given: bool) {
 #[cfg(test)]
 pub(super) fn recorded() -> HashSet<Asked> {
     ASKED.take()
+}
+
+/// The same as whole paths and keys.
+#[cfg(test)]
+pub(crate) fn paths_asked() -> HashSet<(String, &'static str)> {
+    PATHS.take()
 }

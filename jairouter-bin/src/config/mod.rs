@@ -23,6 +23,7 @@ mod files;
 mod governed;
 mod identity;
 mod instance;
+mod jwt;
 mod map;
 mod mentions;
 mod model;
@@ -50,9 +51,13 @@ pub use governed::{
     Queue, RateLimit, Said, Scope,
 };
 pub(crate) use instance::is_model_name;
+pub use jwt::Jwt;
+pub(crate) use jwt::{Jwks, KeySource};
+pub(crate) use names::fold;
+pub(crate) use node::{Node, Value, parse};
 pub(crate) use sections::{answer, service_type};
 pub(crate) use security::written;
-pub use security::{Key, Security};
+pub use security::{Key, Rights, Security};
 pub use tls::{Identity, Tls};
 pub(crate) use traces::of_the_environment as collector;
 pub use traces::{Otlp, Tracing};
@@ -61,6 +66,7 @@ pub use types::{
     Balance, BalanceKind, Config, Http2, Inactive, Instance, Log, LogFormat, Management, ModelName,
     Models, Retry, Server, Service, Tell, Text,
 };
+pub(crate) use value::duration;
 
 use reader::Reader;
 
@@ -124,7 +130,7 @@ pub(crate) fn load_noting(
         let message = "the configuration is larger than 1 MiB".to_owned();
         return Err(vec![Diagnostic { line: 1, column: 1, path: String::new(), message }]);
     }
-    let root = node::parse(text).map_err(|error| vec![error])?;
+    let root = parse(text).map_err(|error| vec![error])?;
     let reader = Reader::new(env);
     let mut config = Config { text: Some(Text(text.into())), ..Config::default() };
     if let Some(mut map) = reader.root(&root).map() {
@@ -174,6 +180,11 @@ const FOREIGN: [(&str, &str); 3] = [
     ("logging", "Spring's logging means nothing here: see 'server.log'"),
     ("springdoc", "Spring's API pages are not here"),
 ];
+
+#[cfg(test)]
+pub(crate) use map::paths_asked;
+#[cfg(test)]
+pub(crate) use tests::documented::whole_examples;
 
 #[cfg(test)]
 mod tests;

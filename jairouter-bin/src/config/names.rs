@@ -20,7 +20,7 @@ pub(super) fn unknown(what: &str, written: &str, known: &[&str]) -> String {
 }
 
 /// A name without what people write differently.
-pub(super) fn fold(name: &str) -> String {
+pub(crate) fn fold(name: &str) -> String {
     let counts = |c: &char| !matches!(c, '-' | '_' | ' ');
     name.chars().filter(counts).flat_map(char::to_lowercase).collect()
 }

@@ -21,16 +21,16 @@ const LEAST: &str = "model: { services: { chat: { instances: [ { name: \"qwen3:1
 
 /// One node.
 #[derive(Debug)]
-pub(super) struct Node {
-    pub(super) line: usize,
-    pub(super) column: usize,
+pub(crate) struct Node {
+    pub(crate) line: usize,
+    pub(crate) column: usize,
     /// From where to where it is written, in characters; what follows may be white space.
     pub(super) written: Range<usize>,
-    pub(super) value: Value,
+    pub(crate) value: Value,
 }
 
 #[derive(Debug)]
-pub(super) enum Value {
+pub(crate) enum Value {
     Scalar {
         text: String,
         /// Written without quotes, so that an empty one, `~` and `null` mean nothing at all.
@@ -54,7 +54,7 @@ impl Node {
     }
 
     /// Whether it says nothing: `key:` without a value.
-    pub(super) fn is_null(&self) -> bool {
+    pub(crate) fn is_null(&self) -> bool {
         matches!(&self.value, Value::Scalar { text, plain: true }
             if matches!(text.as_str(), "" | "~" | "null" | "Null" | "NULL"))
     }
@@ -62,7 +62,7 @@ impl Node {
 
 /// Parses one document. Anchors may be set, and not used: a few lines of aliases can stand for
 /// gigabytes.
-pub(super) fn parse(text: &str) -> Result<Node, Diagnostic> {
+pub(crate) fn parse(text: &str) -> Result<Node, Diagnostic> {
     let mut builder = Builder::default();
     for event in Parser::new_from_str(text) {
         let (event, span) = event.map_err(|error| {

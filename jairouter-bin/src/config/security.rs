@@ -1,6 +1,7 @@
 //! `security`: who may ask, and what.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 
 use jairouter_core::ServiceType;
 use jiff::Timestamp;
@@ -8,6 +9,7 @@ use jiff::civil::Date;
 use jiff::tz::TimeZone;
 
 use super::instance::model_name;
+use super::jwt::{Jwt, jwt};
 use super::map::Map;
 use super::reader::Field;
 use super::sections::service_type;
@@ -18,11 +20,28 @@ use super::value::whole;
 const SHA256: &str = "sha256:";
 
 /// Who may ask. If nobody is named, anybody may.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Security {
-    /// `api-keys`. Nothing if there is no such list; then no key is asked for.
+    /// `api-keys`. Nothing if there is no such list; if there is no `jwt` either, no key is asked for.
     pub keys: Option<Vec<Key>>,
+    /// `jwt`. Nothing if no tokens are taken.
+    pub jwt: Option<Arc<Jwt>>,
+    /// `failures-per-minute`: requests without a good key, of one address. Default 60.
+    pub failures_per_minute: Option<u64>,
+}
+
+impl Default for Security {
+    fn default() -> Self {
+        Self { keys: None, jwt: None, failures_per_minute: Some(60) }
+    }
+}
+
+impl Security {
+    /// Whether anybody may ask.
+    pub const fn is_open(&self) -> bool {
+        self.keys.is_none() && self.jwt.is_none()
+    }
 }
 
 /// A key that lets its holder in, and what it may ask.
@@ -33,6 +52,16 @@ pub struct Key {
     pub name: String,
     /// `digest`: SHA-256 of the key, which is nowhere.
     pub digest: [u8; 32],
+    /// What its holder may ask.
+    pub rights: Rights,
+    /// `expires`: from when on it lets nobody in. Default never.
+    pub expires: Option<Timestamp>,
+}
+
+/// What somebody may ask, and how much.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Rights {
     /// `models`: names, in which a `*` is anything. Default all.
     pub models: Option<Vec<String>>,
     /// `services`. Default all.
@@ -45,8 +74,6 @@ pub struct Key {
     pub concurrency: Option<u32>,
     /// `priority`: who waits is served by it, the highest first. Default 0.
     pub priority: u8,
-    /// `expires`: from when on it lets nobody in. Default never.
-    pub expires: Option<Timestamp>,
 }
 
 /// Reads `security`.
@@ -67,8 +94,11 @@ pub(super) fn security(field: &Field<'_>) -> Security {
         }
         keys
     });
+    let jwt = map.take("jwt").and_then(|field| jwt(&field));
+    let mut failures_per_minute = Security::default().failures_per_minute;
+    set(&mut map, "failures-per-minute", &mut failures_per_minute, limit);
     map.finish();
-    Security { keys }
+    Security { keys, jwt, failures_per_minute }
 }
 
 fn key(field: &Field<'_>) -> Option<Key> {
@@ -82,6 +112,15 @@ fn key(field: &Field<'_>) -> Option<Key> {
     };
     let name = required("name").and_then(|field| field.parse(model_name));
     let digest = required("digest").and_then(|field| field.parse(digest));
+    let rights = rights(&mut map);
+    let mut expires = None;
+    set(&mut map, "expires", &mut expires, |text| instant(text).map(Some));
+    map.finish();
+    Some(Key { name: name?, digest: digest?, rights, expires })
+}
+
+/// Reads what somebody may ask.
+pub(super) fn rights(map: &mut Map<'_>) -> Rights {
     let models = map.take("models").map(|field| {
         let names = field.list().unwrap_or_default();
         names.iter().filter_map(|field| field.parse(model_name)).collect::<Vec<_>>()
@@ -90,33 +129,30 @@ fn key(field: &Field<'_>) -> Option<Key> {
         let names = field.list().unwrap_or_default();
         names.iter().filter_map(|field| field.parse(service_type)).collect::<Vec<_>>()
     });
-    let limit = |text: &str| match text {
-        "unlimited" => Ok(None),
-        text => whole(text, 1, 1_000_000_000).map(Some),
-    };
     let (mut requests, mut tokens, mut concurrency) = (None, None, None);
-    set(&mut map, "requests-per-minute", &mut requests, limit);
-    set(&mut map, "tokens-per-minute", &mut tokens, limit);
-    set(&mut map, "concurrency", &mut concurrency, |text| match text {
+    set(map, "requests-per-minute", &mut requests, limit);
+    set(map, "tokens-per-minute", &mut tokens, limit);
+    set(map, "concurrency", &mut concurrency, |text| match text {
         "unlimited" => Ok(None),
         text => whole(text, 1, u32::MAX.into()).map(|limit| Some(limit as u32)),
     });
     let mut priority = 0;
-    set(&mut map, "priority", &mut priority, |text| whole(text, 0, 255).map(|it| it as u8));
-    let mut expires = None;
-    set(&mut map, "expires", &mut expires, |text| instant(text).map(Some));
-    map.finish();
-    Some(Key {
-        name: name?,
-        digest: digest?,
+    set(map, "priority", &mut priority, |text| whole(text, 0, 255).map(|it| it as u8));
+    Rights {
         models,
         services,
         requests_per_minute: requests,
         tokens_per_minute: tokens,
         concurrency,
         priority,
-        expires,
-    })
+    }
+}
+
+fn limit(text: &str) -> Result<Option<u64>, String> {
+    match text {
+        "unlimited" => Ok(None),
+        text => whole(text, 1, 1_000_000_000).map(Some),
+    }
 }
 
 /// A digest as it is written. No message repeats it: somebody may have written the key itself.

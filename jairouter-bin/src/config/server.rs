@@ -57,6 +57,10 @@ pub(super) fn server(field: &Field<'_>, server: &mut Server) {
         let items = proxies.list().unwrap_or_default();
         server.trusted_proxies = items.iter().filter_map(|item| item.parse(net)).collect();
     }
+    if let Some(hosts) = map.take("allowed-hosts") {
+        let items = hosts.list().unwrap_or_default();
+        server.allowed_hosts = items.iter().filter_map(|item| item.parse(host)).collect();
+    }
     if let Some(field) = map.take("log") {
         log(&field, &mut server.log);
     }
@@ -133,6 +137,19 @@ pub(super) fn put<T>(
 ) {
     if let Some(parsed) = field.and_then(|field| field.parse(parse)) {
         *value = parsed;
+    }
+}
+
+/// A host's name, without a port; or any.
+fn host(text: &str) -> Result<String, String> {
+    let is_one = |text: &str| {
+        text.parse::<http::uri::Authority>().is_ok_and(|authority| authority.host() == text)
+    };
+    match text == "*" || is_one(text) {
+        true => Ok(text.to_owned()),
+        false => Err(format!(
+            "'{text}' is no host's name: give it without a port, as in api.example.com"
+        )),
     }
 }
 

@@ -225,7 +225,7 @@ fn certificates(field: &Field<'_>, of: &mut Vec<u8>) -> Option<Vec<CertificateDe
     })
 }
 
-fn file(field: &Field<'_>, of: &mut Vec<u8>) -> Option<Vec<u8>> {
+pub(super) fn file(field: &Field<'_>, of: &mut Vec<u8>) -> Option<Vec<u8>> {
     let bytes = field.parse(|path| {
         let path = Path::new(path);
         field.reader.reads(path);

@@ -78,6 +78,8 @@ pub struct Server {
     pub drain_timeout: Duration,
     /// `server.trusted-proxies`. Default none.
     pub trusted_proxies: Vec<IpNet>,
+    /// `server.allowed-hosts`: names by which callers reach a gateway of this machine alone. Default none.
+    pub allowed_hosts: Vec<String>,
     /// `server.max-connections`. Default unlimited.
     pub max_connections: Option<usize>,
     /// `server.max-connections-per-client`. Default unlimited.
@@ -104,6 +106,7 @@ impl Default for Server {
             shutdown_delay: Duration::ZERO,
             drain_timeout: Duration::from_secs(30),
             trusted_proxies: Vec::new(),
+            allowed_hosts: Vec::new(),
             max_connections: None,
             max_connections_per_client: None,
             workers: None,

@@ -33,7 +33,7 @@ pub(super) fn positive(text: &str) -> Result<f64> {
 const LONGEST: Duration = Duration::from_secs(365 * 24 * 3600);
 
 /// Milliseconds, or a number with a unit.
-pub(super) fn duration(text: &str) -> Result<Duration> {
+pub(crate) fn duration(text: &str) -> Result<Duration> {
     let wrong = || {
         format!("'{text}' is not a duration: give milliseconds, or a unit as in 500ms, 2s, 5m, 1h")
     };

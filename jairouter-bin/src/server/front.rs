@@ -27,7 +27,7 @@ use super::client_addr::client_addr;
 use super::connection::{Answering, Shared};
 use super::received::Received;
 use super::{Serve, Settings, Status};
-use crate::keys::Keys;
+use crate::keys::{Keys, Refused};
 use crate::panics::{self, Panicked, caught};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -73,23 +73,38 @@ impl<S> Front<S> {
         request: &mut Request<Received>,
         id: &HeaderValue,
     ) -> Option<Response<Bytes>> {
-        let error = keys.admit(request, Timestamp::now()).err()?.with_request_id(id.clone());
+        let Refused { mut error, why } = keys.admit(request, Timestamp::now()).err()?;
         let client = client_addr(self.peer, request.headers(), &self.settings.trusted_proxies);
         let path = request.uri().path();
         let endpoint = endpoint_of(path);
-        // Any other path may be long, or hold what is none of the log's business.
-        tracing::info!(
-            target: "access",
-            request_id = id.to_str().ok(),
-            trace_id = trace_id(request.headers()).map(tracing::field::display),
-            endpoint = endpoint.map(Endpoint::path),
-            status = error.status().as_u16(),
-            error = error.kind().code(),
-            %client,
-            "refused at the door"
-        );
-        let mut response = told(endpoint, &error);
-        response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        let is_stranger = error.kind() == Kind::Unauthorized;
+        let wait = if is_stranger { keys.failed(client) } else { None };
+        if let Some(wait) = wait {
+            let message = "there were too many requests without a good API key";
+            error = Error::new(Kind::RateLimited, message).with_retry_after(wait);
+            tracing::debug!(target: "access", error = "too_many_failures", %client, "refused at the door");
+        } else {
+            // Any other path may be long, or hold what is none of the log's business.
+            tracing::info!(
+                target: "access",
+                request_id = id.to_str().ok(),
+                trace_id = trace_id(request.headers()).map(tracing::field::display),
+                endpoint = endpoint.map(Endpoint::path),
+                status = error.status().as_u16(),
+                error = error.kind().code(),
+                why,
+                %client,
+                "refused at the door"
+            );
+        }
+        let mut response = told(endpoint, &error.with_request_id(id.clone()));
+        if is_stranger {
+            response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        if wait.is_some() {
+            // Whoever guesses pays for a connection each time.
+            response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+        }
         Some(response)
     }
 }

@@ -128,7 +128,7 @@ impl Serve for Serving {
     type Service = Panicking;
 
     fn ask<T>(&self, keys: impl FnOnce(&Keys) -> T) -> (T, Panicking) {
-        (keys(&Keys::new(None)), self.0.clone())
+        (keys(&Keys::new(None, None, None, None)), self.0.clone())
     }
 }
 

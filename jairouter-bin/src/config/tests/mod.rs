@@ -1,6 +1,7 @@
 mod adapters;
-mod documented;
+pub(super) mod documented;
 mod models;
+mod security;
 mod traces;
 
 use std::time::Duration;
@@ -85,28 +86,6 @@ fn check(table: &[(&str, &str, &str, &str)]) {
         let found = shown.iter().any(|error| error.starts_with(line) && error.contains(part));
         assert!(found, "{instance}{top} should name {line} {part}: {shown:#?}");
     }
-}
-
-#[test]
-fn each_mistake_in_who_may_ask_and_who_is_trusted_is_named_with_its_line() {
-    check(&[
-        ("          tls: { ca: /no/such/file }\n", "", "7:", "cannot be read"),
-        ("", "security: { api-keys: [{ digest: x }] }\n", "1:", "no 'name'"),
-        ("", "security: { api-keys: [{ name: a }] }\n", "1:", "no 'digest'"),
-        ("", "security: { api-keys: [{ name: a, digest: jr-secret }] }\n", "1:", "keys new"),
-        ("", "security: { api-keys: [{ name: a, digest: 'sha256:00' }] }\n", "1:", "64"),
-        ("", "security: { api-keys: [{ name: a, expires: soon }] }\n", "1:", "2030-01-31"),
-        ("", "security: { api-keys: [{ name: a, priority: 256 }] }\n", "1:", "255"),
-        ("", "security: { api-keys: [{ name: a, services: [x] }] }\n", "1:", "chat"),
-        ("", "security: { api-keys: { name: a } }\n", "1:", "list"),
-        ("", "security: { keys: [] }\n", "1:", "api-keys"),
-        ("          tls: { ca: /etc/hostname }\n", "", "7:", "no certificate"),
-        ("          tls: { client-key: /etc/hostname }\n", "", "7:", "no key"),
-        ("          tls: { verify: false }\n", "", "7:", "client-certificate"),
-        ("          http2: maybe\n", "", "7:", "neither auto nor true nor false"),
-        ("", "server: { http2: maybe }\n", "1:", "neither true nor false"),
-        ("", "server: { http2: true }\n", "1:", "there is no 'tls'"),
-    ]);
 }
 
 #[test]
