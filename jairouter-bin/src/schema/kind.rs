@@ -23,6 +23,10 @@ pub(super) struct Key(
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Kind {
     Flag,
+    /// The same, or one of these.
+    FlagOr(&'static [&'static str]),
+    /// From 0 to 1.
+    Ratio,
     /// From the least to the most.
     Whole(u64, u64),
     /// The same from 1, or `unlimited`.
@@ -127,6 +131,10 @@ impl Kind {
         match self {
             Self::Flag => json!({ "anyOf": [
                 { "type": "boolean" }, text("^([tT]rue|[fF]alse|yes|no|on|off)$"),
+            ] }),
+            Self::FlagOr(names) => json!({ "anyOf": [Self::Flag.schema(), { "enum": names }] }),
+            Self::Ratio => json!({ "anyOf": [
+                { "type": "number", "minimum": 0, "maximum": 1 }, text("^[01](\\.[0-9]*)?$"),
             ] }),
             Self::Whole(least, most) => whole(*least, *most),
             Self::Limit(most) => json!({ "anyOf": [whole(1, *most), { "const": "unlimited" }] }),

@@ -3,8 +3,8 @@
 use jairouter_core::Endpoint;
 
 use super::kind::Kind::{
-    Duration, Flag, Limit, List, Models, Named, Names, Number, Object as Map, OneOf, Size, Such,
-    Text, Whole,
+    Duration, Flag, FlagOr, Limit, List, Models, Named, Names, Number, Object as Map, OneOf, Size,
+    Such, Text, Whole,
 };
 use super::kind::{Key, Object};
 
@@ -94,7 +94,7 @@ static INSTANCE: Object = Object {
     ],
 };
 
-static EVERYWHERE: [Key; 8] = [
+static EVERYWHERE: [Key; 9] = [
     Key("adapter", Such(adapters), "normal", "How the engine is spoken to."),
     Key("timeouts", Map(&TIMEOUTS), "", "The clocks of a request to an instance."),
     Key(
@@ -112,6 +112,12 @@ static EVERYWHERE: [Key; 8] = [
     Key("circuit-breaker", Map(&BREAKER), "", "When an instance that fails is left alone."),
     Key("health-check", Map(&HEALTH), "", "How instances are probed."),
     Key("tls", Map(&TLS), "", "TLS to instances whose base-url begins with https://."),
+    Key(
+        "http2",
+        FlagOr(&["auto"]),
+        "false",
+        "HTTP/2 to instances over TLS; auto is as they choose.",
+    ),
     Key("discovery", Map(&DISCOVERY), "", "How instances are asked which models they have."),
 ];
 

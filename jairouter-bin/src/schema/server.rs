@@ -1,7 +1,8 @@
 //! The keys outside of `model`.
 
 use super::kind::Kind::{
-    Duration, Foreign, Limit, List, Object as Map, OneOf, Size, Some, Text, Whole,
+    Duration, Flag, Foreign, Limit, List, Named, Object as Map, OneOf, Ratio, Size, Some, Text,
+    Whole,
 };
 use super::kind::{Key, Object};
 use super::model::{MODEL, SERVICE_TYPES, TLS};
@@ -20,6 +21,7 @@ pub(super) static ROOT: Object = Object {
             "",
             "The listener of operators: metrics. It is there if 'server' is.",
         ),
+        Key("tracing", Map(&TRACING), "", "Which requests are traced, and who is told."),
         Key("model", Map(&MODEL), "", "What is served."),
         Key("spring", Foreign, "", "Spring's own; means nothing here."),
         Key("logging", Foreign, "", "Spring's own; see server.log."),
@@ -39,6 +41,7 @@ static SERVER: Object = Object {
         &LISTENER,
         &[
             Key("tls", Map(&IDENTITY), "", "TLS to callers."),
+            Key("http2", Flag, "true", "Whether HTTP/2 is offered to callers over TLS."),
             Key("max-request-body", Size, "32MiB", "A longer body is 413."),
             Key("max-body-memory", Size, "1GiB", "For the bodies of all requests together."),
             Key(
@@ -54,6 +57,18 @@ static SERVER: Object = Object {
                 "The longest silence in the middle of a request body.",
             ),
             Key("write-timeout", Duration, "60s", "For a caller that does not read."),
+            Key(
+                "stream-keep-alive",
+                Duration,
+                "",
+                "How long a stream of events is silent before a comment is sent. Default never.",
+            ),
+            Key(
+                "shutdown-delay",
+                Duration,
+                "0s",
+                "For those who send requests here to hear of the end, which are served meanwhile.",
+            ),
             Key(
                 "drain-timeout",
                 Duration,
@@ -77,6 +92,12 @@ static SERVER: Object = Object {
                 Whole(1, u64::MAX),
                 "",
                 "Callers connected at a time. Default unlimited.",
+            ),
+            Key(
+                "max-connections-per-client",
+                Whole(1, u64::MAX),
+                "",
+                "Those of one address, or IPv6 /64, at a time. Default unlimited.",
             ),
             Key("workers", Whole(1, 1024), "", "Threads. Default one for each core."),
             Key("log", Map(&LOG), "", "How the program logs."),
@@ -123,11 +144,32 @@ static IDENTITY: Object = Object {
     ]],
 };
 
+static TRACING: Object = Object {
+    name: "tracing",
+    required: &[],
+    keys: &[&[
+        Key("sampling-ratio", Ratio, "1", "Of the traces that begin here."),
+        Key("otlp", Map(&OTLP), "", "The collector that spans are sent to."),
+    ]],
+};
+
+static OTLP: Object = Object {
+    name: "otlp",
+    required: &[],
+    keys: &[&[
+        Key("endpoint", Text, "", "Its URL; or the environment's OTEL_EXPORTER_OTLP_ENDPOINT."),
+        Key("headers", Named(&Text), "", "What is sent with them, as its key."),
+        Key("timeout", Duration, "10s", "For it to take a batch."),
+        Key("service-name", Text, "jairouter", "What this program is called there."),
+        Key("tls", Map(&TLS), "", "Whom to trust, of one that begins with https://."),
+    ]],
+};
+
 static MANAGEMENT: Object = Object {
     name: "management",
     required: &[],
     keys: &[&[
-        Key("server", Map(&OPERATORS), "", "The listener of operators; no key is asked for there."),
+        Key("server", Map(&OPERATORS), "", "The listener of operators."),
         Key("endpoints", Foreign, "", "Spring's actuator is not here."),
         Key("endpoint", Foreign, "", "Spring's actuator is not here."),
         Key("metrics", Foreign, "", "Spring's actuator is not here."),
@@ -136,7 +178,14 @@ static MANAGEMENT: Object = Object {
     ]],
 };
 
-static OPERATORS: Object = Object { name: "operators", required: &[], keys: &[&LISTENER] };
+static OPERATORS: Object = Object {
+    name: "operators",
+    required: &[],
+    keys: &[
+        &LISTENER,
+        &[Key("token", Text, "", "What whoever asks the API has to show, of 16 bytes or more.")],
+    ],
+};
 
 static SECURITY: Object = Object {
     name: "security",
