@@ -20,7 +20,7 @@ use crate::panics::{self, Panicked};
 pub struct Caught<S>(S);
 
 impl<S> Caught<S> {
-    /// This service, and its panics as [`Kind::Internal`].
+    /// This service, and its panics as [`Kind::Internal`](jairouter_core::Kind::Internal).
     pub fn new(inner: S) -> Self {
         Self(inner)
     }

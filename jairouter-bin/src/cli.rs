@@ -60,8 +60,17 @@ pub enum Command {
         /// The configuration, in YAML.
         config: PathBuf,
     },
-    /// Show how a running gateway is: live in a terminal, once otherwise. The token that its operators have to
-    /// show, if there is one, is taken from the environment's `JAIROUTER_OPERATORS_TOKEN`.
+    /// Show how a running gateway is: live in a terminal, once otherwise.
+    ///
+    /// The token that its operators have to show, if there is one, is taken from the environment's
+    /// `JAIROUTER_OPERATORS_TOKEN`.
+    #[command(after_help = "Examples:
+  jairouter status
+  jairouter status --once http://gateway:8081
+  jairouter status --json | jq '.services[].instances[] | select(.state != \"up\")'
+Exit codes:
+  0  it is shown
+  1  it cannot be asked, or refuses")]
     Status {
         /// Where its operators ask.
         #[arg(default_value = "http://127.0.0.1:8081")]
