@@ -99,6 +99,7 @@ struct Place {
     connect_timeout: Duration,
     tls: Option<Arc<Tls>>,
     http2: Http2,
+    link_local: bool,
 }
 
 /// What the handles of an instance depend on. Of one of which this is the same they go on.
@@ -394,5 +395,11 @@ fn questions(backend: &dyn Backend) -> Vec<String> {
 
 fn place(instance: &config::Instance) -> Place {
     let (url, tls) = (instance.base_url.clone(), instance.tls.clone());
-    Place { url, connect_timeout: instance.connect_timeout, tls, http2: instance.http2 }
+    Place {
+        url,
+        connect_timeout: instance.connect_timeout,
+        tls,
+        http2: instance.http2,
+        link_local: instance.link_local,
+    }
 }

@@ -79,7 +79,9 @@ impl Transport {
         let kind = if instance.target.scheme() == "simulated" {
             Kind::Simulated(instance.base_url.parse::<Engine>().map_err(|error| error.to_string())?)
         } else {
-            let client = HttpClient::builder().connect_timeout(instance.connect_timeout);
+            let client = HttpClient::builder()
+                .connect_timeout(instance.connect_timeout)
+                .link_local(instance.link_local);
             let client = match &instance.tls {
                 Some(tls) => client.tls(tls.config(instance.http2)),
                 None => client,

@@ -7,7 +7,7 @@ mod secrets {
 
 use std::time::Duration;
 
-use jairouter_tests::client::{RawClient, ask, get};
+use jairouter_tests::client::{RawClient, ask};
 use jairouter_tests::collector::Collector;
 use jairouter_tests::gateway::Gateway;
 use jairouter_tests::until;
@@ -19,7 +19,32 @@ use secrets::program::{Places, configuration, request, wrong};
 
 /// What operators can ask for. Whatever else they come to be told belongs here, with the words that change
 /// something beside those that look.
-const OPERATORS: [&str; 5] = ["/metrics", "/healthz", "/readyz", "/", "/config"];
+const OPERATORS: [&str; 24] = [
+    "GET /metrics",
+    "GET /healthz",
+    "GET /readyz",
+    "GET /",
+    "GET /config",
+    "GET /openapi.json",
+    "GET /api/status",
+    "GET /api/models",
+    "GET /api/loadbalancer/status",
+    "GET /api/rate-limiter/status",
+    "GET /api/config/type/services",
+    "GET /api/config/type/services/chat",
+    "GET /api/config/instance/chat",
+    "GET /api/config/instance/chat/a",
+    "GET /api/config/instance/info/chat?instanceId=b",
+    "GET /api/config/instance/circuit-breaker/states",
+    "GET /api/config/version",
+    "GET /api/config/version/info",
+    "GET /api/config/version/1",
+    "GET /api/config/version/compare/1/1",
+    "DELETE /api/config/instance/chat/none",
+    "DELETE /api/config/type/services/chat",
+    "POST /api/config/reload",
+    "POST /api/config/version/rollback",
+];
 
 /// One answer of an engine's after another: good ones, refusals, and every way of breaking off.
 fn scripts() -> Vec<Vec<Step>> {
@@ -54,9 +79,13 @@ fn scripts() -> Vec<Vec<Step>> {
 }
 
 async fn operators(gateway: &Gateway, corpus: &mut Corpus) {
-    for path in OPERATORS {
-        let answer = ask(gateway.operators(), get(path)).await;
-        corpus.add(path, format!("{}{}", answer.head, answer.text()));
+    for what in OPERATORS {
+        let request = format!(
+            "{what} HTTP/1.1\r\nhost: g\r\nauthorization: Bearer {SECRET}-operators\r\ncontent-length: 0\r\n\r\n"
+        );
+        let answer = ask(gateway.operators(), request).await;
+        assert_ne!(answer.status, 401, "{what}");
+        corpus.add(what, format!("{}{}", answer.head, answer.text()));
     }
 }
 

@@ -131,6 +131,12 @@ fn instance(field: &Field<'_>, service: ServiceType, level: &Level) -> Option<In
     instance.health.headers.clone_from(&instance.headers);
     instance.discovery = level.discovery;
     instance.http2 = level.http2;
+    instance.link_local = level.link_local;
+    if !level.link_local && instance.target.is_link_local() {
+        let message = "this is a link-local address, where clouds keep secrets: no instance is asked \
+                       there unless allow-link-local is true";
+        base_url.as_ref().inspect(|field| field.error(message));
+    }
     if instance.target.scheme() == "https" {
         instance.tls = match level.tls {
             Some(tls) => Some(tls),

@@ -34,6 +34,7 @@ pub(super) struct Level {
     pub(super) discovery: Discovery,
     pub(super) tls: Option<Arc<Tls>>,
     pub(super) http2: Http2,
+    pub(super) link_local: bool,
     /// This level's own: each one acts.
     pub(super) rate_limit: Option<RateLimit>,
     /// Those of the levels above that every instance has for itself.
@@ -61,6 +62,7 @@ impl Default for Level {
             discovery: Discovery::default(),
             tls: None,
             http2: Http2::default(),
+            link_local: false,
             rate_limit: None,
             of_each_instance: Vec::new(),
             concurrency: Concurrency::default(),
@@ -106,6 +108,7 @@ impl Level {
             (_, Ok(false)) => Ok(Http2::Never),
             _ => Err(format!("'{text}' is neither auto nor true nor false")),
         });
+        set(map, "allow-link-local", &mut self.link_local, flag);
         if let Some(field) = map.take("discovery") {
             sections::discovery(&field, &mut self.discovery);
         }

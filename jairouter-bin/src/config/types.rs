@@ -317,6 +317,7 @@ impl Default for Retry {
 /// One instance, with everything that counts for it.
 #[derive(Clone)]
 #[non_exhaustive]
+#[allow(clippy::struct_excessive_bools, reason = "each is a key of its own")]
 pub struct Instance {
     /// What it serves.
     pub models: Models,
@@ -356,6 +357,8 @@ pub struct Instance {
     pub tls: Option<Arc<Tls>>,
     /// `http2`, over that. Default never.
     pub http2: Http2,
+    /// `allow-link-local`. Default false.
+    pub link_local: bool,
     /// `discovery`, of an instance that is asked for its models.
     pub discovery: Discovery,
 }
@@ -388,6 +391,7 @@ impl Instance {
             health: HealthCheck::default(),
             tls: None,
             http2: Http2::default(),
+            link_local: false,
             discovery: Discovery::default(),
         })
     }

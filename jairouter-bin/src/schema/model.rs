@@ -94,7 +94,7 @@ static INSTANCE: Object = Object {
     ],
 };
 
-static EVERYWHERE: [Key; 9] = [
+static EVERYWHERE: [Key; 10] = [
     Key("adapter", Such(adapters), "normal", "How the engine is spoken to."),
     Key("timeouts", Map(&TIMEOUTS), "", "The clocks of a request to an instance."),
     Key(
@@ -117,6 +117,12 @@ static EVERYWHERE: [Key; 9] = [
         FlagOr(&["auto"]),
         "false",
         "HTTP/2 to instances over TLS; auto is as they choose.",
+    ),
+    Key(
+        "allow-link-local",
+        Flag,
+        "false",
+        "Whether instances at addresses of one link alone are asked, as 169.254.0.0/16.",
     ),
     Key("discovery", Map(&DISCOVERY), "", "How instances are asked which models they have."),
 ];

@@ -14,11 +14,14 @@ use super::Wire;
 #[cfg(feature = "tls")]
 use super::tls::Tls;
 use crate::error::{Error, Kind};
+use crate::upstream::is_link_local;
 
 pub(super) struct Connector {
     host: Host,
     port: u16,
     timeout: Duration,
+    /// Whether addresses of one link alone are connected to.
+    link_local: bool,
     #[cfg(feature = "tls")]
     tls: Option<Tls>,
 }
@@ -45,9 +48,16 @@ impl Connector {
             host,
             port: origin.port_u16().unwrap_or(80),
             timeout,
+            link_local: false,
             #[cfg(feature = "tls")]
             tls: None,
         }
+    }
+
+    /// The same, which connects to addresses of one link alone if this is true.
+    pub(super) fn with_link_local(mut self, link_local: bool) -> Self {
+        self.link_local = link_local;
+        self
     }
 
     /// The same over TLS, whose usual port is another.
@@ -91,7 +101,7 @@ impl Connector {
     async fn reach(&self, deadline: Instant) -> Result<TcpStream, Error> {
         let addresses = match &self.host {
             Host::Address(address) => {
-                return one(SocketAddr::new(*address, self.port), deadline).await;
+                return self.one(SocketAddr::new(*address, self.port), deadline).await;
             }
             Host::Name { name, last } => resolve(name, self.port, last, deadline).await?,
         };
@@ -100,12 +110,20 @@ impl Connector {
             let now = Instant::now();
             let left = deadline.saturating_duration_since(now);
             let share = left / (addresses.len() - tried) as u32;
-            match one(*address, now + share).await {
+            match self.one(*address, now + share).await {
                 Ok(stream) => return Ok(stream),
                 Err(error) => failure = Some(error),
             }
         }
         Err(failure.unwrap_or_else(|| unreachable("the instance's name has no address")))
+    }
+
+    /// Looked at when it is connected to, whatever a name led to before.
+    async fn one(&self, address: SocketAddr, deadline: Instant) -> Result<TcpStream, Error> {
+        match is_link_local(address.ip()) && !self.link_local {
+            true => Err(unreachable("the instance's address is link-local, which is not allowed")),
+            false => one(address, deadline).await,
+        }
     }
 }
 

@@ -92,6 +92,7 @@ pub struct Builder {
     connect_timeout: Duration,
     idle_timeout: Duration,
     max_idle: usize,
+    link_local: bool,
     #[cfg(feature = "tls")]
     tls: Option<Arc<ClientConfig>>,
 }
@@ -104,6 +105,7 @@ impl Default for Builder {
             connect_timeout: Duration::from_secs(2),
             idle_timeout: Duration::from_secs(3),
             max_idle: 256,
+            link_local: false,
             #[cfg(feature = "tls")]
             tls: None,
         }
@@ -129,6 +131,14 @@ impl Builder {
         self
     }
 
+    /// Whether it connects to addresses of one link alone, as `169.254.0.0/16` and `fe80::/10` are. Default not: there
+    /// clouds tell whoever asks the secrets of their machines, and a name may lead there at any time. A request is
+    /// [`Kind::Unreachable`](crate::Kind::Unreachable) then.
+    pub fn link_local(mut self, link_local: bool) -> Self {
+        self.link_local = link_local;
+        self
+    }
+
     /// Speaks TLS: to whom this trusts, and as whom it says.
     ///
     /// Offer `http/1.1` in it, and with the feature `http2` perhaps `h2` before it, or `h2` alone. Over HTTP/2
@@ -142,7 +152,8 @@ impl Builder {
 
     /// A client of this origin. If the authority names no port it is 80, and 443 for TLS.
     pub fn build(self, origin: &Authority) -> HttpClient {
-        let connector = Connector::new(origin, self.connect_timeout);
+        let connector =
+            Connector::new(origin, self.connect_timeout).with_link_local(self.link_local);
         #[cfg(feature = "http2")]
         let http2 = self
             .tls

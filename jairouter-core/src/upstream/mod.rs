@@ -52,6 +52,8 @@ use tower::Service;
 pub use body::UpstreamBody;
 #[cfg(feature = "client")]
 pub(crate) use exchange::CloseDelimited;
+#[cfg(feature = "client")]
+pub(crate) use target::is_link_local;
 pub use target::{InvalidTarget, Target};
 pub use timeouts::Timeouts;
 

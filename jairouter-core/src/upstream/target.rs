@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::net::{IpAddr, Ipv6Addr};
 use std::str::FromStr;
 
 use bytes::Bytes;
@@ -37,6 +38,14 @@ impl Target {
     /// The scheme.
     pub fn scheme(&self) -> &str {
         self.scheme.as_str()
+    }
+
+    /// Whether its host is written as an address of one link alone. One that is written as a name may lead to such
+    /// an address all the same; a client looks at that when it connects.
+    pub fn is_link_local(&self) -> bool {
+        let host = self.authority.host();
+        let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
+        bare.parse().is_ok_and(is_link_local)
     }
 
     /// What `Host` says to this instance.
@@ -85,6 +94,16 @@ impl Target {
     }
 }
 
+/// Whether it is of one link alone (RFC 3927, RFC 4291): there clouds tell whoever asks their machines' secrets,
+/// as at `169.254.169.254`. AWS does so at `fd00:ec2::254`, too.
+pub(crate) fn is_link_local(address: IpAddr) -> bool {
+    const EC2: Ipv6Addr = Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254);
+    match address.to_canonical() {
+        IpAddr::V4(address) => address.is_link_local(),
+        IpAddr::V6(address) => address.is_unicast_link_local() || address == EC2,
+    }
+}
+
 impl FromStr for Target {
     type Err = InvalidTarget;
 
@@ -130,6 +149,26 @@ impl fmt::Display for Target {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    // fault: X2
+    #[test]
+    fn addresses_of_one_link_alone_are_known_however_they_are_written() {
+        for (url, is_one) in [
+            ("http://169.254.169.254", true),
+            ("http://169.254.0.1:8000/v1", true),
+            ("http://[fe80::1]:8000", true),
+            ("http://[fd00:ec2::254]", true),
+            ("http://[::ffff:169.254.169.254]", true),
+            ("http://[::ffff:a9fe:a9fe]", true),
+            ("http://10.0.0.1", false),
+            ("http://127.0.0.1", false),
+            ("http://[fd00::1]", false),
+            ("http://[::1]", false),
+            ("http://gpu-1", false),
+        ] {
+            assert_eq!(url.parse::<Target>().unwrap().is_link_local(), is_one, "{url}");
+        }
+    }
 
     #[test]
     fn a_path_is_joined_as_people_mean_it() {

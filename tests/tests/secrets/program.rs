@@ -20,7 +20,7 @@ pub(crate) fn configuration(places: &Places) -> String {
     let Places { engine, closed, collector } = places;
     format!(
         "server: {{ port: 0, log: {{ level: trace, format: json }} }}
-management: {{ server: {{ port: 0 }} }}
+management: {{ server: {{ port: 0, token: '{SECRET}-operators' }} }}
 tracing: {{ otlp: {{ endpoint: '{collector}', headers: {{ X-Key: '{SECRET}-otlp' }} }} }}
 security: {{ api-keys: [{{ name: holder, digest: '{DIGEST}' }}] }}
 model:
