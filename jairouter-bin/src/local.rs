@@ -18,6 +18,7 @@ pub const SIMULATED: &str = "simulated";
 /// If an engine's address is none, as text.
 pub fn config(found: &[Found]) -> Result<(Config, Known), String> {
     let (mut config, mut known) = (Config::default(), Known::new());
+    config.management.enabled = true;
     for service_type in [ServiceType::Chat, ServiceType::Embedding] {
         let balance = Balance::new(BalanceKind::LeastConnections);
         let mut service = Service::new(service_type, balance);

@@ -31,7 +31,11 @@ pub(crate) fn listen(
         false => Listeners::inherited(callers, workers, held)
             .map_err(|error| format!("what was inherited is not served: {error}"))?,
     };
-    let operators = operators(&config.management, inherited)?;
+    let operators = match operators(&config.management, is_near, inherited) {
+        // Nobody asked for them by name.
+        Err(_) if is_near => None,
+        operators => operators?,
+    };
     Ok((listeners, operators))
 }
 
@@ -65,16 +69,21 @@ fn take(
 /// The listener of operators, if there is to be one.
 fn operators(
     management: &Management,
+    is_near: bool,
     inherited: &mut Inherited,
 ) -> Result<Option<Operators>, String> {
     if !management.enabled {
         return Ok(None);
     }
     let (address, port) = (management.address, management.port);
-    let fits = |at: SocketAddr| at.ip() == address && (port == 0 || port == at.port());
+    let fits = |at: SocketAddr| at.ip() == address && (is_near || port == 0 || port == at.port());
+    let most = if is_near { port.saturating_add(SPARE_PORTS) } else { port };
+    let mut bound = (port..=most).map(|port| Operators::bind(SocketAddr::new(address, port)));
     let operators = match take(&mut inherited.operators, inherited.held, fits).pop() {
         Some(socket) => Operators::inherited(socket),
-        None => Operators::bind(SocketAddr::new(address, port)),
+        None => bound
+            .find(Result::is_ok)
+            .unwrap_or_else(|| Operators::bind(SocketAddr::new(address, port))),
     };
     operators
         .map(Some)

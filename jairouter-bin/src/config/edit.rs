@@ -84,7 +84,9 @@ impl Edits {
             }
         }
         let added = new.iter().filter(|(key, _)| entries.iter().all(|(old, _)| word(old) != *key));
-        let Some((_, last)) = entries.last() else { return };
+        let Some((_, last)) = entries.iter().rfind(|(key, _)| new.contains_key(word(key))) else {
+            return;
+        };
         for (key, value) in in_order(added) {
             if is_flow {
                 let (key, value) = (Json::from(key.as_str()), value);
@@ -114,16 +116,22 @@ impl Edits {
             let start = self.item_start(&items[nth], is_flow);
             self.remove(start..self.end(&items[nth]), before, next, is_flow);
         }
-        for (nth, new) in new.iter().enumerate().take(new_middle.end).skip(common + changed) {
-            // After the last one that stays before it.
-            let after =
-                &items[nth.min(items.len()).saturating_sub(1).min(old_middle.end.max(1) - 1)];
-            if is_flow {
-                self.insert(self.end(after), format!(", {new}"));
-            } else {
-                let dash = self.column(self.item_start(after, false));
-                let item = format!("\n{}- {}", space(dash), block(new, dash + STEP));
-                self.insert(self.line_end(self.end(after)), item);
+        let place = common + changed;
+        for new in &new[place..new_middle.end.max(place)] {
+            let dash = |item| self.column(self.item_start(item, false));
+            match (place.checked_sub(1).map(|before| &items[before]), is_flow) {
+                (Some(before), true) => self.insert(self.end(before), format!(", {new}")),
+                (Some(before), false) => {
+                    let column = dash(before);
+                    let item = format!("\n{}- {}", space(column), block(new, column + STEP));
+                    self.insert(self.line_end(self.end(before)), item);
+                }
+                (None, true) => self.insert(items[0].written.start, format!("{new}, ")),
+                (None, false) => {
+                    let column = dash(&items[0]);
+                    let item = format!("- {}\n{}", block(new, column + STEP), space(column));
+                    self.insert(self.item_start(&items[0], false), item);
+                }
             }
         }
     }
@@ -163,10 +171,9 @@ impl Edits {
         let line = self.line_start(part.start);
         let is_own = self.text[line..part.start].iter().all(|c| c.is_whitespace());
         let range = match (next, before) {
-            _ if !is_flow && is_own => {
-                let end = self.line_end(part.end);
-                line..(end + 1).min(self.text.len())
-            }
+            // With the end of the line before: something may be put behind this one.
+            _ if !is_flow && is_own && line > 0 => line - 1..self.line_end(part.end),
+            _ if !is_flow && is_own => line..(self.line_end(part.end) + 1).min(self.text.len()),
             // Behind a dash the next one moves to its place.
             (Some(next), _) => part.start..next,
             (None, Some(before)) if is_flow => before..part.end,
@@ -348,6 +355,15 @@ server: { port: 80 }
     }
 
     #[test]
+    fn what_comes_first_is_put_in_front() {
+        assert_eq!(
+            changed("a:\n  - 1 # one\n", |tree| tree["a"] = json!([0, 1])),
+            "a:\n  - 0\n  - 1 # one\n"
+        );
+        assert_eq!(changed("a: [1]\n", |tree| tree["a"] = json!([0, 1])), "a: [0, 1]\n");
+    }
+
+    #[test]
     fn a_key_that_said_nothing_says_something() {
         assert_eq!(changed("a:\nb: 1\n", |tree| tree["a"] = json!([1])), "a: [1]\nb: 1\n");
         assert_eq!(changed("a: |\n  x\n  y\nb: 1", |t| t["a"] = json!("z")), "a: \"z\"\nb: 1");
@@ -380,6 +396,19 @@ server: { port: 80 }
             prop_assert_eq!(tree(&file).unwrap(), old);
             let written = rewrite(&file, &new);
             prop_assert!(written.is_ok(), "{file}\nto {new}");
+            // What belongs to others stays.
+            let file = format!("# one\n{}\nzz: # two\n  - y # three\n", file.replace('\n', " # four\n"));
+            let mut more = new.clone();
+            more["zz"] = json!(["y"]);
+            if let Ok(written) = rewrite(&file, &more) {
+                prop_assert!(["# one", "# two", "# three"].iter().all(|own| written.contains(own)));
+            }
+        }
+
+        #[test]
+        fn whatever_is_written_in_brackets_can_say_anything_else(old in document(), new in document()) {
+            let written = rewrite(&old.to_string(), &new);
+            prop_assert!(written.is_ok(), "{old}\nto {new}");
         }
     }
 }
