@@ -8,7 +8,7 @@ use futures::future::{AbortHandle, Abortable, BoxFuture};
 use jairouter_core::balance::InstanceState;
 use jairouter_core::circuit_breaker::Breaker;
 use jairouter_core::fallback::Cache;
-use jairouter_core::health::Health;
+use jairouter_core::health::{Health, Status};
 use jairouter_core::rate_limit::Limiter;
 use jairouter_core::{Backend, ServiceType};
 use tokio::sync::{Notify, mpsc};
@@ -290,6 +290,15 @@ impl<'a> Keeper<'a> {
             Some(old) => Arc::clone(old),
             None => Arc::new(self.attend(spec, instance, transport, known)?),
         };
+        // An operator's word holds until it is taken back, whatever becomes of the instance.
+        let is_out = |one: &Arc<Attended>| {
+            one.state.health().is_some_and(|health| health.status() == Status::Draining)
+        };
+        if self.old.instances.get(&instance.id).is_some_and(is_out)
+            && let Some(health) = attended.state.health()
+        {
+            health.set_draining(true);
+        }
         attended.state.set_weight(instance.weight);
         attended.state.set_max_concurrency(instance.max_concurrency.unwrap_or(u32::MAX));
         self.new.instances.insert(instance.id.clone(), Arc::clone(&attended));

@@ -2,9 +2,10 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use http::StatusCode;
 use serde_json::Value as Json;
@@ -27,39 +28,62 @@ pub(crate) struct Taken {
 impl Admin {
     /// Has the file say something else, and serves that.
     pub(super) async fn change(
-        &self,
+        self: &Arc<Self>,
         cause: String,
-        edit: impl FnOnce(&Served, &mut Json) -> Result<(), Problem>,
+        edit: impl FnOnce(&Served, &mut Json) -> Result<(), Problem> + Send + 'static,
     ) -> Result<Taken, Problem> {
-        let _one = self.changing.lock().await;
-        let served = self.served();
-        let old = text(&served)?;
-        let mut tree = config::tree(&old).map_err(|error| Problem::internal(error.to_string()))?;
-        edit(&served, &mut tree)?;
-        let new = config::rewrite(&old, &tree)
-            .map_err(|why| Problem::new(StatusCode::CONFLICT, "file_form", why))?;
-        self.install(&old, new, cause).await
+        self.alone(async move |admin| {
+            let served = admin.served();
+            let old = text(&served)?;
+            let before =
+                config::tree(&old).map_err(|error| Problem::internal(error.to_string()))?;
+            let mut tree = before.clone();
+            edit(&served, &mut tree)?;
+            of_the_environment(&before, &tree)?;
+            let new = config::rewrite(&old, &tree)
+                .map_err(|why| Problem::new(StatusCode::CONFLICT, "file_form", why))?;
+            admin.install(&old, new, cause).await
+        })
+        .await
     }
 
     /// Has the file say what it said in this version, and serves that.
-    pub(super) async fn apply(&self, number: u64) -> Result<Taken, Problem> {
-        let _one = self.changing.lock().await;
-        let old = text(&self.served())?;
-        let version = self.versions().get(number).cloned();
-        let version = version.ok_or_else(|| Problem::no_version(number))?;
-        self.install(&old, version.text.to_string(), format!("version {number} applied")).await
+    pub(super) async fn apply(self: &Arc<Self>, number: u64) -> Result<Taken, Problem> {
+        self.alone(async move |admin| {
+            let old = text(&admin.served())?;
+            let version = admin.versions().get(number).cloned();
+            let version = version.ok_or_else(|| Problem::no_version(number))?;
+            let cause = format!("version {number} applied");
+            admin.install(&old, version.text.to_string(), cause).await
+        })
+        .await
     }
 
     /// Serves what the file says now.
-    pub(super) async fn reload(&self) -> Result<Taken, Problem> {
-        let _one = self.changing.lock().await;
-        let path = self.file()?;
-        let config = spawn_blocking(move || {
-            let text = read(&path)?;
-            check(&text)
+    pub(super) async fn reload(self: &Arc<Self>) -> Result<Taken, Problem> {
+        self.alone(async move |admin| {
+            let path = admin.file()?;
+            let config = spawn_blocking(move || check(&read(&path)?));
+            let config = config.await.map_err(|error| Problem::internal(error.to_string()))??;
+            admin.order(config, "reload".to_owned()).await
+        })
+        .await
+    }
+
+    /// Does this to its end, whether or not whoever ordered it waits for that, and nothing else meanwhile.
+    async fn alone<F>(
+        self: &Arc<Self>,
+        work: impl FnOnce(Arc<Self>) -> F + Send + 'static,
+    ) -> Result<Taken, Problem>
+    where
+        F: Future<Output = Result<Taken, Problem>> + Send + 'static,
+    {
+        let admin = Arc::clone(self);
+        let work = tokio::spawn(async move {
+            let _one = admin.changing.lock().await;
+            work(Arc::clone(&admin)).await
         });
-        let config = config.await.map_err(|error| Problem::internal(error.to_string()))??;
-        self.order(config, "reload".to_owned()).await
+        work.await.unwrap_or_else(|error| Err(Problem::internal(error.to_string())))
     }
 
     async fn install(&self, old: &str, new: String, cause: String) -> Result<Taken, Problem> {
@@ -67,15 +91,16 @@ impl Admin {
         let written = spawn_blocking(move || {
             let config = check(&new)?;
             // Somebody may be at work there.
-            if read(&path)? != old {
-                let message = "the file is not what is served: it was changed since, or is wrong; \
-                               mend it, or restore it, first";
-                return Err(Problem::new(StatusCode::CONFLICT, "file_changed", message));
-            }
-            replace(&path, &new).map_err(|error| {
-                let message = format!("the configuration cannot be written: {error}");
-                Problem::new(StatusCode::CONFLICT, "file_not_writable", message)
-            })?;
+            let unchanged = || match read(&path)? == old {
+                true => Ok(()),
+                false => {
+                    let message = "the file is not what is served: it was changed since, or is \
+                                   wrong; mend it, or restore it, first";
+                    Err(Problem::new(StatusCode::CONFLICT, "file_changed", message))
+                }
+            };
+            unchanged()?;
+            replace(&path, &new, unchanged)?;
             Ok(config)
         });
         let config = written.await.map_err(|error| Problem::internal(error.to_string()))??;
@@ -117,32 +142,71 @@ fn check(text: &str) -> Result<Box<Config>, Problem> {
 }
 
 fn read(path: &Path) -> Result<String, Problem> {
-    config::read(path).map_err(|error| {
+    let regular = match fs::metadata(path) {
+        Ok(file) if !file.is_file() => Err(io::Error::other("it is no regular file")),
+        Ok(_) => Ok(()),
+        Err(error) => Err(error),
+    };
+    regular.and_then(|()| config::read(path)).map_err(|error| {
         let message = format!("the configuration cannot be read: {error}");
         Problem::new(StatusCode::CONFLICT, "file_not_readable", message)
     })
 }
 
-/// Writes another file beside this one, and gives it the name: whoever reads sees all of the one or of the
-/// other. What a link leads to is replaced, and not the link.
-fn replace(path: &Path, text: &str) -> io::Result<()> {
-    let path = fs::canonicalize(path)?;
-    let mut name = path.file_name().unwrap_or_default().to_owned();
-    name.push(format!(".{}.new", std::process::id()));
-    let new = path.with_file_name(name);
-    let mode = fs::metadata(&path)?.permissions();
-    let write = || {
-        // Nobody reads it before it has the rights of the old one.
-        let mut file =
-            OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&new)?;
-        file.write_all(text.as_bytes())?;
-        file.set_permissions(PermissionsExt::from_mode(mode.mode()))?;
-        file.sync_all()?;
-        fs::rename(&new, &path)?;
-        path.parent().map_or(Ok(()), |folder| File::open(folder)?.sync_all())
+/// What the file does not name of the environment cannot be asked for from outside: it would be shown, or sent to
+/// whoever is named beside it.
+fn of_the_environment(before: &Json, after: &Json) -> Result<(), Problem> {
+    let known = config::references(before);
+    match config::references(after).into_iter().find(|text| !known.contains(text)) {
+        Some(_) => Err(Problem::bad(
+            "a ${NAME} that the file does not hold can be put there by hand alone",
+        )),
+        None => Ok(()),
+    }
+}
+
+/// Writes another file beside this one, and gives it the name if `ready` still says so: whoever reads sees all of the
+/// one or of the other. What a link leads to is replaced, and not the link.
+fn replace(
+    path: &Path,
+    text: &str,
+    ready: impl FnOnce() -> Result<(), Problem>,
+) -> Result<(), Problem> {
+    let refused = |error: io::Error| {
+        let message = format!("the configuration cannot be written: {error}");
+        Problem::new(StatusCode::CONFLICT, "file_not_writable", message)
     };
-    write().inspect_err(|_| {
+    let path = fs::canonicalize(path).map_err(refused)?;
+    let (mut file, new) = beside(&path).map_err(refused)?;
+    let mut write = || {
+        file.write_all(text.as_bytes())?;
+        file.set_permissions(fs::metadata(&path)?.permissions())?;
+        file.sync_all()
+    };
+    let written = write().map_err(refused).and_then(|()| ready());
+    let written = written.and_then(|()| fs::rename(&new, &path).map_err(refused));
+    if written.is_err() {
         // If it is there at all, nobody wants it.
         let _ = fs::remove_file(&new);
-    })
+        return written;
+    }
+    // It has the name; a folder that cannot be read is none the worse for that.
+    let _ = path.parent().map(|folder| File::open(folder).and_then(|folder| folder.sync_all()));
+    Ok(())
+}
+
+/// A new file beside this one, which nobody else reads before it has the rights of the old one.
+fn beside(path: &Path) -> io::Result<(File, PathBuf)> {
+    static NUMBERS: AtomicU64 = AtomicU64::new(0);
+    loop {
+        let mut name = path.file_name().unwrap_or_default().to_owned();
+        let number = NUMBERS.fetch_add(1, Ordering::Relaxed);
+        name.push(format!(".{}-{number}.new", std::process::id()));
+        let new = path.with_file_name(name);
+        match OpenOptions::new().write(true).create_new(true).mode(0o600).open(&new) {
+            // Of a process that had the number and was killed.
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists && number < 1 << 20 => {}
+            opened => return opened.map(|file| (file, new)),
+        }
+    }
 }

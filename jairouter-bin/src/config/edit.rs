@@ -184,7 +184,14 @@ impl Edits {
 
     /// Whether it is written within brackets.
     fn is_flow(&self, node: &Node) -> bool {
+        let first = match &node.value {
+            Value::Sequence(items) => items.first().map(|item| item.written.start),
+            Value::Mapping(entries) => entries.first().map(|(key, _)| key.written.start),
+            Value::Scalar { .. } => None,
+        };
+        // Where a list has no bracket of its own, one of its first item's is no sign.
         matches!(self.text.get(node.written.start), Some('[' | '{'))
+            && first != Some(node.written.start)
     }
 
     /// Where an item begins: with its dash, if it has one.
@@ -361,6 +368,15 @@ server: { port: 80 }
             "a:\n  - 0\n  - 1 # one\n"
         );
         assert_eq!(changed("a: [1]\n", |tree| tree["a"] = json!([0, 1])), "a: [0, 1]\n");
+    }
+
+    #[test]
+    fn a_list_may_stand_below_its_key_and_hold_what_is_in_brackets() {
+        let file = "a:\n# 0\n- { n: 0 } # same 0\n# 1\n- { n: 1 } # same 1\nb: 1\n";
+        let gone = changed(file, |tree| drop(tree["a"].as_array_mut().unwrap().pop()));
+        assert_eq!(gone, "a:\n# 0\n- { n: 0 } # same 0\n# 1\nb: 1\n");
+        let more = changed(file, |tree| tree["a"].as_array_mut().unwrap().push(json!(2)));
+        assert_eq!(more, file.replace("b: 1", "- 2\nb: 1"));
     }
 
     #[test]

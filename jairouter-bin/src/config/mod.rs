@@ -61,7 +61,7 @@ pub use security::{Key, Rights, Security};
 pub use tls::{Identity, Tls};
 pub(crate) use traces::of_the_environment as collector;
 pub use traces::{Otlp, Tracing};
-pub(crate) use tree::{masked, merge, spelled, tree};
+pub(crate) use tree::{masked, merge, references, spelled, tree};
 pub use types::{
     Balance, BalanceKind, Config, Http2, Inactive, Instance, Log, LogFormat, Management, ModelName,
     Models, Retry, Server, Service, Tell, Text,

@@ -1,5 +1,7 @@
 //! What a configuration says, as JSON: for those who look at it, and compare it, from outside.
 
+use std::collections::HashSet;
+
 use serde_json::{Map, Number, Value as Json};
 
 use super::Diagnostic;
@@ -104,51 +106,136 @@ fn mask(tree: &mut Json, secret: bool) {
     }
 }
 
+/// Whether the keys below this one are names that somebody chose, and only as they are written.
+fn holds_names(key: &str) -> bool {
+    holds_secrets(key) || matches!(fold(key).as_str(), "models" | "permodel")
+}
+
+/// The key of a map that is meant by this one: whatever its spelling, unless somebody chose the names. Those of
+/// headers are the same in any case.
+fn meant<'a>(map: &'a Map<String, Json>, key: &str, of: Names) -> Option<&'a str> {
+    match of {
+        Names::Known => spelled(map, key).map(|(key, _)| key),
+        Names::Chosen => map.get_key_value(key).map(|(key, _)| key.as_str()),
+        Names::Headers => {
+            map.keys().find(|name| name.eq_ignore_ascii_case(key)).map(String::as_str)
+        }
+    }
+}
+
+/// What the keys of a map are.
+#[derive(Clone, Copy)]
+enum Names {
+    Known,
+    Chosen,
+    Headers,
+}
+
+impl Names {
+    fn below(key: &str) -> Self {
+        match (holds_secrets(key), holds_names(key)) {
+            (true, _) => Self::Headers,
+            (_, true) => Self::Chosen,
+            _ => Self::Known,
+        }
+    }
+}
+
 /// Puts this into a tree: keys that it names, however they are spelled there, and no others; `null` takes one
 /// out. A [`MASK`] stands for what is there.
 ///
 /// # Errors
 ///
-/// If a mask stands for nothing, as text.
+/// If a mask stands for nothing, or a key is named twice, as text.
 pub(crate) fn merge(into: &mut Json, new: &Json) -> Result<(), String> {
-    merge_at(into, new, false)
+    merge_at(into, new, Names::Known)
 }
 
-fn merge_at(into: &mut Json, new: &Json, chosen: bool) -> Result<(), String> {
+fn merge_at(into: &mut Json, new: &Json, names: Names) -> Result<(), String> {
     let Json::Object(new) = new else {
-        if new == MASK && !into.is_null() {
-            return Ok(());
-        }
-        if has_mask(new) {
-            return Err(format!("'{MASK}' stands for a secret that is there, and none is"));
-        }
-        *into = new.clone();
+        *into = unmasked(new, Some(into))?;
         return Ok(());
     };
     if !into.is_object() {
         *into = Json::Object(Map::new());
     }
     let Json::Object(map) = into else { return Ok(()) };
+    let mut named = HashSet::new();
     for (key, value) in new {
-        // Names that somebody chose are as they are.
-        let there = if chosen { None } else { spelled(map, key).map(|(key, _)| key.to_owned()) };
-        let there = there.unwrap_or_else(|| key.clone());
+        let once = match names {
+            Names::Known => named.insert(fold(key)),
+            Names::Chosen => true,
+            Names::Headers => named.insert(key.to_lowercase()),
+        };
+        if !once {
+            return Err(format!("'{key}' is named twice"));
+        }
+        let there = meant(map, key, names).unwrap_or(key).to_owned();
         if value.is_null() {
             map.remove(&there);
         } else {
-            let chosen = holds_secrets(key);
-            merge_at(map.entry(there).or_insert(Json::Null), value, chosen)?;
+            merge_at(map.entry(there).or_insert(Json::Null), value, Names::below(key))?;
         }
     }
     Ok(())
 }
 
-fn has_mask(tree: &Json) -> bool {
+/// The same with what is there for each mask. Things in lists are the same if they are called the same.
+fn unmasked(new: &Json, old: Option<&Json>) -> Result<Json, String> {
+    Ok(match (new, old) {
+        (Json::String(text), Some(old)) if text == MASK && !old.is_null() => old.clone(),
+        (Json::String(text), _) if text == MASK => {
+            return Err(format!("'{MASK}' stands for a secret that is there, and none is"));
+        }
+        (Json::Array(items), old) => {
+            let old = old.and_then(Json::as_array);
+            let same = |item: &Json| old?.iter().find(|old| is_same(item, old));
+            let items: Result<_, _> = items.iter().map(|item| unmasked(item, same(item))).collect();
+            Json::Array(items?)
+        }
+        (Json::Object(map), old) => {
+            let old = old.and_then(Json::as_object);
+            let mut done = Map::new();
+            for (key, value) in map {
+                let there = old.and_then(|old| {
+                    let names = if old.contains_key(key) { Names::Chosen } else { Names::Known };
+                    old.get(meant(old, key, names)?)
+                });
+                done.insert(key.clone(), unmasked(value, there)?);
+            }
+            Json::Object(done)
+        }
+        (other, _) => other.clone(),
+    })
+}
+
+/// Whether both are of the same thing: by what it is called, or by all but its secrets.
+fn is_same(new: &Json, old: &Json) -> bool {
+    let (Json::Object(new), Json::Object(old)) = (new, old) else { return false };
+    let told = |key: &str| {
+        let of = |map| spelled(map, key).map(|(_, value)| value);
+        (of(new), of(old))
+    };
+    match told("instance-id") {
+        (Some(new), Some(old)) => new == old,
+        (None, None) => ["name", "models", "base-url", "path"].into_iter().all(|key| {
+            let (new, old) = told(key);
+            new == old
+        }),
+        _ => false,
+    }
+}
+
+/// Every text in a tree that names something of the environment.
+pub(crate) fn references(tree: &Json) -> Vec<&str> {
     match tree {
-        Json::String(text) => text == MASK,
-        Json::Array(items) => items.iter().any(has_mask),
-        Json::Object(map) => map.values().any(has_mask),
-        Json::Null | Json::Bool(_) | Json::Number(_) => false,
+        Json::String(text) if text.contains("${") => vec![text],
+        Json::Array(items) => items.iter().flat_map(references).collect(),
+        Json::Object(map) => {
+            let keys = map.keys().map(String::as_str).filter(|key| key.contains("${"));
+            keys.chain(map.values().flat_map(references)).collect()
+        }
+        Json::String(_) | Json::Null | Json::Bool(_) | Json::Number(_) => Vec::new(),
     }
 }
 
@@ -190,6 +277,33 @@ mod tests {
             "timeouts": {"idle": "1s", "first-token": "2s"}, "path": "/p"});
         assert_eq!(tree, expected);
         assert!(merge(&mut tree, &json!({"api-key": "***"})).is_err());
+        assert!(merge(&mut tree, &json!({"weight": 1, "Weight": 2})).is_err());
+        assert!(merge(&mut tree, &json!({"base-url": "a", "base_url": "b"})).is_err());
         assert!(merge(&mut tree, &json!({"a": ["***"]})).is_err());
+    }
+
+    #[test]
+    fn names_that_somebody_chose_are_as_they_are_written() {
+        let mut tree = json!({"models": {"qwen-2.5": "a", "llama3": "b"}, "headers": {"X-Key": "s"},
+            "fallback": {"per-model": {"a-b": ["c"]}}});
+        let new = json!({"models": {"llama-3": "c", "Qwen 2.5": null, "q1": "x", "Q1": "y"},
+            "headers": {"x-key": "***"}, "fallback": {"perModel": {"ab": ["d"]}}});
+        merge(&mut tree, &new).unwrap();
+        let expected = json!({"models": {"qwen-2.5": "a", "llama3": "b", "llama-3": "c", "q1": "x", "Q1": "y"},
+            "headers": {"X-Key": "s"}, "fallback": {"per-model": {"a-b": ["c"], "ab": ["d"]}}});
+        assert_eq!(tree, expected);
+    }
+
+    #[test]
+    fn what_was_shown_may_be_sent_back_and_changes_nothing() {
+        let tree = json!({"instances": [
+            {"name": "a", "base-url": "u", "api-key": "k1", "headers": {"x": "h1"}},
+            {"name": "b", "instance-id": "i", "base-url": "u", "api-key": "k2"},
+            {"name": "c", "base-url": "u"}]});
+        let mut same = tree.clone();
+        merge(&mut same, &masked(tree.clone())).unwrap();
+        assert_eq!(same, tree);
+        let other = json!({"instances": [{"name": "d", "base-url": "u", "api-key": "***"}]});
+        assert!(merge(&mut same, &other).is_err());
     }
 }

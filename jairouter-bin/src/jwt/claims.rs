@@ -1,5 +1,7 @@
 //! What a token has to say to be taken, and what it says of its holder.
 
+use std::collections::HashSet;
+
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
@@ -78,8 +80,13 @@ fn rights(claim: &Value, otherwise: &Rights) -> Option<Rights> {
         Value::String(text) if text == "unlimited" => Some(None),
         value => value.as_u64().filter(|most| (1..=1_000_000_000).contains(most)).map(Some),
     };
+    let mut named = HashSet::new();
     for (name, value) in claim.as_object()? {
-        match config::fold(name).as_str() {
+        let name = config::fold(name);
+        if !named.insert(name.clone()) {
+            return None;
+        }
+        match name.as_str() {
             "models" => rights.models = Some(texts(value)?),
             "services" => {
                 let services = texts(value)?;

@@ -30,7 +30,7 @@ use crate::live::Live;
 use crate::metrics::{Metrics, classic};
 
 /// The most connections at a time. One more waits.
-const MOST_CONNECTIONS: usize = 64;
+const MOST_CONNECTIONS: usize = 256;
 
 /// How long a connection may last: a watcher comes again.
 const LONGEST: Duration = Duration::from_secs(3600);
@@ -38,7 +38,8 @@ const LONGEST: Duration = Duration::from_secs(3600);
 /// How long who asks may leave what was written unread.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
 
-const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
+/// Short, since whoever says nothing holds a place.
+const HEADER_TIMEOUT: Duration = Duration::from_secs(5);
 const BREATH: Duration = Duration::from_millis(200);
 
 const OPENMETRICS: HeaderValue =

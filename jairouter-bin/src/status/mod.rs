@@ -58,7 +58,11 @@ pub(crate) fn show(main: &Runtime, url: &str, form: Form) -> Result<String, Stri
     }
     let said = main.block_on(gateway.ask())?;
     match form {
-        Form::Json => Ok(format!("{said:#}\n")),
+        Form::Json => {
+            let json = format!("{said:#}");
+            let lines = json.lines().map(|line| format!("{}\n", rows::plain(line)));
+            Ok(lines.collect())
+        }
         Form::Auto | Form::Once => Ok(Picture::of(&said).text()),
     }
 }
@@ -108,7 +112,7 @@ impl Gateway {
 
 fn refusal(said: &Value, message: &str) -> String {
     match said["errorCode"].as_str() {
-        Some("invalid_token") => format!("{message} (set {TOKEN})"),
-        _ => message.to_owned(),
+        Some("invalid_token") => format!("{} (set {TOKEN})", rows::plain(message)),
+        _ => rows::plain(message),
     }
 }

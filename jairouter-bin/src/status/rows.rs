@@ -145,9 +145,11 @@ fn text(of: &Value, key: &str) -> String {
     plain(of[key].as_str().unwrap_or_default())
 }
 
-/// Without what a terminal would obey: some of it is what callers wrote.
-fn plain(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
+/// Without what a terminal would obey, or read backwards: some of it is what callers wrote.
+pub(super) fn plain(text: &str) -> String {
+    let obeyed =
+        |c: char| c.is_control() || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    text.chars().map(|c| if obeyed(c) { '\u{fffd}' } else { c }).collect()
 }
 
 #[cfg(test)]

@@ -101,6 +101,14 @@ async fn what_would_be_wrong_is_refused_with_its_line_and_changes_nothing() {
         ),
         ("POST", instance, r#"{"name":"n","base-url":"http://h","wieght":1}"#, 400, "weight"),
         ("POST", instance, r#"{"name":"n","base-url":"http://h","api-key":"***"}"#, 400, "***"),
+        ("POST", instance, r#"{"name":"${HOME}","base-url":"http://h"}"#, 400, "by hand alone"),
+        (
+            "POST",
+            instance,
+            r#"{"name":"n","base-url":"http://h","weight":1,"Weight":2}"#,
+            400,
+            "twice",
+        ),
         ("POST", instance, r#"["name"]"#, 400, "object"),
         ("POST", instance, r#"{"name":"#, 400, "no JSON"),
         ("POST", "/api/config/instance/chta", "{}", 404, "did you mean 'chat'"),
@@ -223,4 +231,43 @@ async fn many_operators_at_once_change_one_thing_after_the_other() {
     }))
     .await;
     assert_eq!(fs::read_to_string(gateway.config_path()).unwrap(), before);
+}
+
+#[tokio::test]
+async fn who_leaves_in_the_middle_of_a_change_is_in_nobody_s_way() {
+    let one = engine().await;
+    let gateway = Gateway::start_yaml(&file("", &[one.url()]));
+    for nth in 0..40 {
+        let body = value!({"name": format!("n{nth}"), "base-url": one.url()}).to_string();
+        let mut hasty = RawClient::connect(gateway.operators()).await;
+        let head = "POST /api/config/instance/chat HTTP/1.1\r\nhost: localhost\r\n";
+        hasty.send(format!("{head}content-length: {}\r\n\r\n{body}", body.len())).await;
+        hasty.reset();
+        let weight = format!(r#"{{"weight":{}}}"#, nth + 2);
+        let (status, said) = call(&gateway, "PUT", "/api/config/instance/chat/i0", &weight).await;
+        assert_eq!(status, 200, "{said}");
+    }
+    let text = fs::read_to_string(gateway.config_path()).unwrap();
+    let (_, said) = call(&gateway, "GET", "/api/config/instance/chat", "").await;
+    let served = said["data"].as_array().map_or(0, Vec::len);
+    assert_eq!(text.matches("base-url").count(), served, "what is served is what is written");
+    assert!(text.contains("weight: 41"), "{text}");
+    let path = gateway.config_path();
+    let beside = fs::read_dir(path.parent().unwrap()).unwrap().filter_map(Result::ok);
+    let name = path.file_name().unwrap().to_str().unwrap().to_owned();
+    let left =
+        beside.filter(|one| one.file_name().to_string_lossy().starts_with(&format!("{name}.")));
+    assert_eq!(left.count(), 0, "nothing is left beside it");
+}
+
+#[tokio::test]
+async fn what_was_shown_may_be_sent_back() {
+    let one = engine().await;
+    let before = file("", &[one.url(), one.url()]);
+    let gateway = Gateway::start_yaml(&before);
+    let path = "/api/config/type/services/chat";
+    let (_, said) = call(&gateway, "GET", path, "").await;
+    assert!(said.to_string().contains("***"));
+    let (status, _) = call(&gateway, "PUT", path, &said["data"].to_string()).await;
+    assert_eq!((status, fs::read_to_string(gateway.config_path()).unwrap()), (200, before));
 }

@@ -28,7 +28,9 @@ async fn a_drained_instance_finishes_its_streams_and_is_sent_nothing_until_it_is
         assert_eq!(ask_model(&gateway, "m").await, 200);
     }
     assert_eq!((one.requests().len(), two.requests().len()), (1, 4));
-    // A configuration that leaves it as it is does not bring it back.
+    // A configuration does not bring it back, whether it leaves it as it is or not.
+    let headers = r#"{"headers":{"x-other":"1"},"health-check":{"interval":"6s"}}"#;
+    assert_eq!(call(&gateway, "PUT", path, headers).await.0, 200);
     assert_eq!(
         call(&gateway, "PUT", "/api/config/instance/chat/i1", r#"{"weight":2}"#).await.0,
         200

@@ -112,7 +112,7 @@ pub(super) async fn create(
 ) -> Result<(StatusCode, Json<RouterResponse<Changed>>), Problem> {
     let name = service_name(&service)?;
     let taken = admin
-        .change(format!("an instance of {name} added"), |served, tree| {
+        .change(format!("an instance of {name} added"), move |served, tree| {
             known(served, name)?;
             let mut new = Value::Object(Map::new());
             merge(&mut new, &body)?;
@@ -146,9 +146,10 @@ pub(super) async fn update(
     JsonObject(body): JsonObject,
 ) -> Answer<Changed> {
     let name = service_name(&service)?;
+    let of = id.clone();
     let taken = admin
-        .change(format!("instance {id} of {name} changed"), |served, tree| {
-            let nth = position(served, name, &id)?;
+        .change(format!("instance {id} of {name} changed"), move |served, tree| {
+            let nth = position(served, name, &of)?;
             merge(item(tree, name, nth)?, &body)
         })
         .await?;
@@ -180,9 +181,10 @@ pub(super) async fn delete(
     Named((service, id)): Named<(String, String)>,
 ) -> Answer<Changed> {
     let name = service_name(&service)?;
+    let of = id.clone();
     let taken = admin
-        .change(format!("instance {id} of {name} taken away"), |served, tree| {
-            let nth = position(served, name, &id)?;
+        .change(format!("instance {id} of {name} taken away"), move |served, tree| {
+            let nth = position(served, name, &of)?;
             item(tree, name, nth)?;
             items(tree, name)?.remove(nth);
             Ok(())

@@ -68,7 +68,7 @@ pub(super) async fn create(
 ) -> Result<(StatusCode, Json<RouterResponse<Changed>>), Problem> {
     let name = service_name(&service)?;
     let taken = admin
-        .change(format!("service {name} added"), |served, tree| {
+        .change(format!("service {name} added"), move |served, tree| {
             if served.service(name).is_some() {
                 let message = format!("there is a service {name}");
                 return Err(Problem::new(StatusCode::CONFLICT, "already_there", message));
@@ -93,7 +93,7 @@ pub(super) async fn update(
 ) -> Answer<Changed> {
     let name = service_name(&service)?;
     let taken = admin
-        .change(format!("service {name} changed"), |served, tree| {
+        .change(format!("service {name} changed"), move |served, tree| {
             known(served, name)?;
             merge(section(tree, name)?.1, &body)
         })
@@ -111,7 +111,7 @@ pub(super) async fn delete(
 ) -> Answer<Changed> {
     let name = service_name(&service)?;
     let taken = admin
-        .change(format!("service {name} taken away"), |served, tree| {
+        .change(format!("service {name} taken away"), move |served, tree| {
             known(served, name)?;
             let key = section(tree, name)?.0;
             services(tree)?.remove(&key);
