@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use clap::CommandFactory;
 use futures::future::{OptionFuture, join3};
+use rustix::process::{Resource, getrlimit, setrlimit};
 use tokio::runtime::Runtime;
 
 use crate::cli::{Cli, Command, Foreign, Keys};
@@ -209,6 +210,7 @@ fn serve(
 ) -> Result<(), String> {
     let log = log::init(&config.server.log);
     let _log = log.map_err(|error| format!("the program cannot log: {error}"))?;
+    raise_file_limit();
     // Before anybody is told that it listens, and may send one.
     let signals = main.block_on(async { Signals::new() });
     let signals = signals.map_err(|error| format!("signals cannot be waited for: {error}"))?;
@@ -264,16 +266,29 @@ fn serve(
     Ok(())
 }
 
+/// Every connection is a file, and the usual limit of a thousand is for programs that may be asked by `select`: as
+/// many are taken as the system lets this one have.
+fn raise_file_limit() {
+    let mut limit = getrlimit(Resource::Nofile);
+    limit.current = limit.maximum;
+    if let Err(error) = setrlimit(Resource::Nofile, limit) {
+        tracing::debug!(%error, "the limit of open files stays as it is");
+    }
+}
+
 /// How long the start waits for whoever reads what it prints.
 const ANNOUNCING: Duration = Duration::from_secs(1);
 
-/// Prints for people, as far as anybody reads it: a pipe that is full keeps nobody from being served.
+/// Prints for people, as far as anybody reads it: a pipe or a disk that is full keeps nobody from being served.
 fn announce(text: String) -> Result<(), String> {
     let (done, said) = mpsc::sync_channel(1);
     let write = move || drop(done.send(say(&text)));
     let thread = thread::Builder::new().name("greeting".into()).spawn(write);
     thread.map_err(|error| format!("the program cannot run: {error}"))?;
-    said.recv_timeout(ANNOUNCING).unwrap_or(Ok(()))
+    if let Ok(Err(error)) = said.recv_timeout(ANNOUNCING) {
+        tracing::warn!(error, "nobody is told where it listens");
+    }
+    Ok(())
 }
 
 /// Prints for people. Whoever started the program in the background may have closed this.

@@ -367,7 +367,7 @@ async fn at_the_end_answers_finish_and_what_is_left_is_cut_and_told() {
         steps
     })
     .await;
-    let (mut gateway, authority) = serving("  drain-timeout: 1s\n", upstream.url());
+    let (mut gateway, authority) = serving("  drain-timeout: 4s\n", upstream.url());
     let caller = Caller::connect(&authority, gateway.address()).await;
     let idle = Caller::connect(&authority, gateway.address()).await;
     let health = Request::get("https://localhost/healthz").body(()).unwrap();

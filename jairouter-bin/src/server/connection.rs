@@ -33,7 +33,7 @@ const MOST_HEADERS: usize = 100;
 const KEEP_ALIVE: Duration = Duration::from_secs(75);
 
 /// How long a connection on which nothing is asked is kept at the end for a request that is on its way.
-const LULL: Duration = Duration::from_secs(1);
+pub(super) const LULL: Duration = Duration::from_secs(1);
 
 /// How long the last words to a caller may take, once it is being cut off.
 pub(super) const LAST_WORDS: Duration = Duration::from_secs(1);

@@ -67,12 +67,18 @@ impl Inherited {
         let mut given = ListenFd::from_env();
         let mut inherited = Self { held: given.len() > 0, ..Self::default() };
         let mut names = names.split(':');
+        // All are taken before any is cloned: the clone would have the number of one that was not given.
+        let mut taken = Vec::new();
         for index in 0..given.len() {
             let name = names.next().unwrap_or_default();
-            let wrong = |error| format!("socket {index} '{name}' of LISTEN_FDS: {error}");
+            let wrong = move |error| format!("socket {index} '{name}' of LISTEN_FDS: {error}");
             // Each is taken once.
-            let Some(socket) = given.take_tcp_listener(index).map_err(wrong)? else { continue };
-            let socket = listening(&socket).map_err(wrong)?;
+            let socket = given.take_tcp_listener(index).map_err(wrong)?;
+            taken.extend(socket.map(|socket| (name, wrong, socket)));
+        }
+        for (name, wrong, socket) in &taken {
+            let socket = listening(socket).map_err(wrong)?;
+            let name = *name;
             match name {
                 OPERATORS => inherited.operators.push(socket),
                 _ => inherited.callers.push(socket),

@@ -24,7 +24,7 @@ use tokio::time::{sleep, timeout};
 use tower::ServiceExt;
 
 use super::Status;
-use super::worker::prepare;
+use super::worker::{Trouble, prepare};
 use crate::admin::api::{self, Guard};
 use crate::live::Live;
 use crate::metrics::{Metrics, classic};
@@ -106,6 +106,7 @@ impl Operators {
         };
         let places = Arc::new(Semaphore::new(MOST_CONNECTIONS));
         let mut connections = JoinSet::new();
+        let mut trouble = Trouble::default();
         loop {
             let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
             while connections.try_join_next().is_some() {}
@@ -117,7 +118,9 @@ impl Operators {
             let stream = match accepted {
                 Ok((stream, _)) => stream,
                 Err(error) => {
-                    tracing::error!(%error, "cannot accept an operator's connection");
+                    trouble.tell(|| {
+                        tracing::error!(%error, "cannot accept an operator's connection");
+                    });
                     sleep(BREATH).await;
                     continue;
                 }

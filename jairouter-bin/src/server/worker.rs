@@ -18,7 +18,7 @@ use socket2::{SockRef, TcpKeepalive};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 use tower::Service;
 
 use super::crowd::Refusal;
@@ -80,6 +80,7 @@ where
         }));
     };
     let mut ending = phase.clone();
+    let mut trouble = Trouble::default();
     loop {
         tokio::select! {
             _ = ending.wait_for(|phase| *phase >= Phase::Draining) => break,
@@ -87,7 +88,7 @@ where
                 Ok((stream, peer)) => serve(stream, peer),
                 Err(error) if is_the_caller_s(&error) => {}
                 Err(error) => {
-                    tracing::error!(%error, "cannot accept connections");
+                    trouble.tell(|| tracing::error!(%error, "cannot accept connections"));
                     sleep(BREATH).await;
                 }
             },
@@ -146,6 +147,20 @@ async fn refuse(mut stream: TcpStream, refusal: Refusal) -> io::Result<()> {
     let mut unwanted = [0; 4096];
     while stream.read(&mut unwanted).await? > 0 {}
     Ok(())
+}
+
+/// Something that may go on for hours, and is said every ten seconds.
+#[derive(Debug, Default)]
+pub(super) struct Trouble(Option<Instant>);
+
+impl Trouble {
+    pub(super) fn tell(&mut self, say: impl FnOnce()) {
+        let now = Instant::now();
+        if self.0.is_none_or(|last| now.duration_since(last) >= Duration::from_secs(10)) {
+            self.0 = Some(now);
+            say();
+        }
+    }
 }
 
 /// Whether one caller left between its handshake and our accepting it.

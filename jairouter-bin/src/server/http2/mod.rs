@@ -22,10 +22,10 @@ use http::{Request, Response};
 use http_body::Body as HttpBody;
 use jairouter_core::Error;
 use tokio::sync::watch;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep, sleep_until};
 use tower::Service;
 
-use super::connection::{LAST_WORDS, Shared, silence};
+use super::connection::{LAST_WORDS, LULL, Shared, silence};
 use super::front::Front;
 use super::received::Received;
 use super::socket::Socket;
@@ -59,6 +59,10 @@ const MOST_MISTAKES: usize = 100;
 /// others is a mistake.
 const MEMORY: Duration = Duration::from_secs(10);
 
+/// For how long at most goodbye is not said at the end while something is answered: there are callers who can read
+/// nothing more once they have heard it, and others who would never stop asking.
+const PARTING: Duration = Duration::from_secs(5);
+
 /// How this connection is served.
 pub(super) struct Manner {
     pub(super) shared: Arc<Shared>,
@@ -90,11 +94,16 @@ where
         .max_concurrent_reset_streams(MOST_STREAMS as usize)
         .reset_stream_duration(MEMORY);
     let begun = since + header_timeout;
+    // What it is about to ask may be on its way when the end begins.
+    let mut watched = phase.clone();
+    let late = async {
+        let _ = watched.wait_for(|phase| *phase >= Phase::Draining).await;
+        sleep(LULL).await;
+    };
     let handshake = tokio::select! {
         handshake = builder.handshake::<_, Bytes>(socket) => handshake,
         () = sleep_until(begun) => return,
-        // Nothing has been asked yet that could be answered before the end.
-        _ = phase.wait_for(|phase| matches!(phase, Phase::Draining | Phase::Cut)) => return,
+        () = late => return,
     };
     let Ok(mut connection) = handshake else { return };
     let mut clock = Clock::new(connection.ping_pong(), write_timeout);
@@ -104,9 +113,12 @@ where
     let mut streams = FuturesUnordered::new();
     let mut silent = pin!(silence(&shared, begun));
     let mut current = *phase.borrow_and_update();
+    // When to say goodbye, and at the latest.
+    let mut goodbye = None;
+    let parting = || (Instant::now() + LULL, Instant::now() + PARTING);
     match current {
         Phase::Serving | Phase::Leaving => {}
-        Phase::Draining => connection.graceful_shutdown(),
+        Phase::Draining => goodbye = Some(parting()),
         Phase::Cut => return,
     }
     let mut end = None;
@@ -115,10 +127,14 @@ where
             biased;
             changed = phase.changed(), if current != Phase::Cut => {
                 current = changed.map_or(Phase::Cut, |()| *phase.borrow_and_update());
-                connection.graceful_shutdown();
-                if current == Phase::Cut {
-                    shared.cut();
-                    end = Some(Instant::now() + LAST_WORDS);
+                match current {
+                    Phase::Serving | Phase::Leaving => {}
+                    Phase::Draining => goodbye = goodbye.or_else(|| Some(parting())),
+                    Phase::Cut => {
+                        connection.graceful_shutdown();
+                        shared.cut();
+                        (goodbye, end) = (None, Some(Instant::now() + LAST_WORDS));
+                    }
                 }
             }
             // What they have to say is written with what the connection does next.
@@ -143,12 +159,22 @@ where
                 }
                 Found::Idle | Found::Gone => return,
             },
+            () = sleep_until(goodbye.map_or(since, |(at, _)| at)), if goodbye.is_some() => {
+                let now = Instant::now();
+                goodbye = goodbye.filter(|(_, latest)| shared.is_answering() && now < *latest);
+                goodbye = goodbye.map(|(_, latest)| (now + LULL, latest));
+                if goodbye.is_none() {
+                    connection.graceful_shutdown();
+                    end = Some(now + LAST_WORDS);
+                }
+            }
             () = sleep_until(end.unwrap_or(since)), if end.is_some() => {
                 if current == Phase::Cut || !shared.is_answering() {
                     return;
                 }
-                // It was asked once more before it had heard that it was idle.
-                end = Some(Instant::now() + clock::LOOK);
+                // It was asked once more before it had heard of the end.
+                let again = if current == Phase::Draining { LULL } else { clock::LOOK };
+                end = Some(Instant::now() + again);
             }
         }
     }
