@@ -162,13 +162,11 @@ impl Live {
 
     /// Has operators see what is served.
     fn show(&self) {
-        let rooms = self.router.rooms();
         self.admin.serve(Served {
             config: Arc::clone(&self.config),
             known: self.known.clone(),
             instances: self.kept.instances().clone(),
-            limits: self.kept.limits(),
-            rooms: rooms.map(|(of, model, room)| (of, model.into(), Arc::clone(room))).collect(),
+            snapshot: self.metrics.snapshot.load_full(),
         });
     }
 

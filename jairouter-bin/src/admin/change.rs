@@ -153,15 +153,14 @@ fn read(path: &Path) -> Result<String, Problem> {
     })
 }
 
-/// What the file does not name of the environment cannot be asked for from outside: it would be shown, or sent to
-/// whoever is named beside it.
+/// What the file does not name of the environment, at a key of this name, cannot be asked for from outside: it would
+/// be shown, as a key's would be in the name of a model, or sent to whoever is named beside it.
 fn of_the_environment(before: &Json, after: &Json) -> Result<(), Problem> {
-    let known = config::references(before);
-    match config::references(after).into_iter().find(|text| !known.contains(text)) {
-        Some(_) => Err(Problem::bad(
-            "a ${NAME} that the file does not hold can be put there by hand alone",
+    match config::references(after).is_subset(&config::references(before)) {
+        true => Ok(()),
+        false => Err(Problem::bad(
+            "a ${NAME} that the file does not hold at such a key can be put there by hand alone",
         )),
-        None => Ok(()),
     }
 }
 

@@ -17,10 +17,8 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arc_swap::ArcSwap;
-use jairouter_core::ServiceType;
 use jairouter_core::observe::Exchange;
 use jairouter_core::rate_limit::Limiter;
-use jairouter_core::waiting_room::Room;
 use jiff::Timestamp;
 use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio::time::Instant;
@@ -28,6 +26,7 @@ use tokio::time::Instant;
 use crate::config::{Config, Instance, Service};
 use crate::discover::Known;
 use crate::kept::{Attended, LimitSpec};
+use crate::metrics::Snapshot;
 
 use failures::Failures;
 use pulse::Pulses;
@@ -61,8 +60,8 @@ pub(crate) struct Served {
     pub(crate) config: Arc<Config>,
     pub(crate) known: Known,
     pub(crate) instances: HashMap<String, Arc<Attended>>,
-    pub(crate) limits: Vec<ServedLimit>,
-    pub(crate) rooms: Vec<(ServiceType, Box<str>, Arc<Room>)>,
+    /// What the metrics are looked up in.
+    pub(crate) snapshot: Arc<Snapshot>,
 }
 
 /// A limit that acts.

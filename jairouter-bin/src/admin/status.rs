@@ -167,7 +167,7 @@ impl Admin {
     /// How everything is now.
     pub(crate) fn picture(&self) -> Picture {
         let served = self.served();
-        let rooms = served.rooms.iter();
+        let rooms = served.snapshot.rooms.iter();
         Picture {
             version: env!("CARGO_PKG_VERSION"),
             started: self.started.to_string(),
@@ -249,7 +249,7 @@ pub(super) fn breaker(attended: &Attended, now: Instant) -> Option<BreakerStatus
 
 /// Every limit that acts.
 pub(super) fn limits(served: &Served) -> Vec<LimitStatus> {
-    let mut limits: Vec<_> = served.limits.iter().map(limit).collect();
+    let mut limits: Vec<_> = served.snapshot.limits.iter().map(limit).collect();
     limits.sort_by(|a, b| (&a.place, &a.name).cmp(&(&b.place, &b.name)));
     limits
 }

@@ -416,9 +416,9 @@ server: { port: 80 }
             let file = format!("# one\n{}\nzz: # two\n  - y # three\n", file.replace('\n', " # four\n"));
             let mut more = new.clone();
             more["zz"] = json!(["y"]);
-            if let Ok(written) = rewrite(&file, &more) {
-                prop_assert!(["# one", "# two", "# three"].iter().all(|own| written.contains(own)));
-            }
+            let written = rewrite(&file, &more);
+            let written = written.map_err(|why| TestCaseError::fail(format!("{why}: {file}\nto {more}")))?;
+            prop_assert!(["# one", "# two", "# three"].iter().all(|own| written.contains(own)), "{written}");
         }
 
         #[test]

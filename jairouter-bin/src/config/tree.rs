@@ -226,16 +226,24 @@ fn is_same(new: &Json, old: &Json) -> bool {
     }
 }
 
-/// Every text in a tree that names something of the environment.
-pub(crate) fn references(tree: &Json) -> Vec<&str> {
+/// Every text in a tree that names something of the environment, and the key that it is the value of.
+pub(crate) fn references(tree: &Json) -> HashSet<(String, &str)> {
+    let mut found = HashSet::new();
+    refer("", tree, &mut found);
+    found
+}
+
+fn refer<'a>(key: &str, tree: &'a Json, found: &mut HashSet<(String, &'a str)>) {
     match tree {
-        Json::String(text) if text.contains("${") => vec![text],
-        Json::Array(items) => items.iter().flat_map(references).collect(),
-        Json::Object(map) => {
-            let keys = map.keys().map(String::as_str).filter(|key| key.contains("${"));
-            keys.chain(map.values().flat_map(references)).collect()
-        }
-        Json::String(_) | Json::Null | Json::Bool(_) | Json::Number(_) => Vec::new(),
+        Json::String(text) if text.contains("${") => drop(found.insert((fold(key), text))),
+        Json::Array(items) => items.iter().for_each(|item| refer(key, item, found)),
+        Json::Object(map) => map.iter().for_each(|(key, value)| {
+            if key.contains("${") {
+                found.insert((fold(key), key));
+            }
+            refer(key, value, found);
+        }),
+        Json::String(_) | Json::Null | Json::Bool(_) | Json::Number(_) => {}
     }
 }
 

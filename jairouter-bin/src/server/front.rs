@@ -125,21 +125,21 @@ where
                 self.answer(&request, &id).or_else(|| self.admit(keys, &mut request, &id))
             })
         });
-        let (answer, service) = match looked_at {
-            Ok((answer, service)) => (answer, Some(service)),
-            Err(Panicked) => {
-                let error = panics::error().with_request_id(id.clone());
-                (Some(told(endpoint, &error)), None)
-            }
+        let asked = match looked_at {
+            Ok((None, service)) => Ok(service),
+            Ok((Some(answer), _)) => Err(answer),
+            Err(Panicked) => Err(told(endpoint, &panics::error().with_request_id(id.clone()))),
         };
-        let (None, Some(service)) = (&answer, service) else {
-            let mut answer = answer.unwrap_or_default();
-            answer.headers_mut().insert(REQUEST_ID, id);
-            if !request.body().is_end_stream() {
-                answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+        let service = match asked {
+            Ok(service) => service,
+            Err(mut answer) => {
+                answer.headers_mut().insert(REQUEST_ID, id);
+                if !request.body().is_end_stream() {
+                    answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+                }
+                let state = State::Answered { answer: Some(answer) };
+                return Serving { answering, id: None, endpoint, keep_alive: None, is_old, state };
             }
-            let state = State::Answered { answer: Some(answer) };
-            return Serving { answering, id: None, endpoint, keep_alive: None, is_old, state };
         };
         let client = client_addr(self.peer, request.headers(), &self.settings.trusted_proxies);
         request.extensions_mut().insert(ClientAddr(client));

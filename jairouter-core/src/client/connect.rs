@@ -199,3 +199,26 @@ fn plain(stream: TcpStream) -> Wire {
 pub(super) fn unreachable(message: &'static str) -> Error {
     Error::new(Kind::Unreachable, message)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // fault: X2
+    #[tokio::test(start_paused = true)]
+    async fn no_link_local_address_is_connected_to_unless_that_is_meant() {
+        // The last one is a name, which resolvers take for the first.
+        for origin in
+            ["169.254.169.254:80", "[fe80::1]:80", "[::ffff:169.254.1.1]:80", "2852039166:80"]
+        {
+            let connector = Connector::new(&origin.parse().unwrap(), Duration::from_secs(1));
+            let refused = connector.connect().await.err().unwrap();
+            assert_eq!(refused.kind(), Kind::Unreachable);
+            assert!(refused.message().contains("link-local"), "{origin}: {}", refused.message());
+            // Whether somebody is there or not.
+            if let Err(error) = connector.with_link_local(true).connect().await {
+                assert!(!error.message().contains("link-local"), "{origin}");
+            }
+        }
+    }
+}

@@ -78,7 +78,8 @@ async fn services_come_change_and_go() {
 #[tokio::test]
 async fn what_would_be_wrong_is_refused_with_its_line_and_changes_nothing() {
     let one = engine().await;
-    let before = file("", &[one.url()]);
+    // What the file holds at one key is not to be shown at another.
+    let before = file("", &[one.url()]).replace("canary-upstream-secret", "\"${X:canary}\"");
     let gateway = Gateway::start_yaml(&before);
     let instance = "/api/config/instance/chat";
     for (method, path, body, status, says) in [
@@ -109,6 +110,7 @@ async fn what_would_be_wrong_is_refused_with_its_line_and_changes_nothing() {
             400,
             "twice",
         ),
+        ("POST", instance, r#"{"name":"${X:canary}","base-url":"http://h"}"#, 400, "by hand alone"),
         ("POST", instance, r#"["name"]"#, 400, "object"),
         ("POST", instance, r#"{"name":"#, 400, "no JSON"),
         ("POST", "/api/config/instance/chta", "{}", 404, "did you mean 'chat'"),

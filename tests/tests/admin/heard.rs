@@ -67,9 +67,8 @@ async fn off_this_machine_nobody_is_heard_until_there_is_a_token() {
     gateway.logged("operators' API is closed").await;
     gateway.write(&file(&format!(", address: 0.0.0.0, token: {TOKEN}"), &[one.url()]));
     let bearer = format!("authorization: Bearer {TOKEN}\r\n");
-    let mut heard = 0;
-    while heard != 200 {
-        heard = raw(&gateway, "GET", "/api/models", "", &bearer).await.status;
-    }
+    let heard =
+        async { while raw(&gateway, "GET", "/api/models", "", &bearer).await.status != 200 {} };
+    timeout(PATIENCE, heard).await.expect("who has the token is heard");
     assert!(!gateway.log().contains(TOKEN));
 }

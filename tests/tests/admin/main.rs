@@ -16,8 +16,9 @@ use jairouter_tests::client::{RawClient, ask, post};
 use jairouter_tests::gateway::{Gateway, UNPROBED};
 use jairouter_tests::upstream::Step::{Chunk, LastChunk, Sleep};
 use jairouter_tests::upstream::{Upstream, event_stream, json};
-use jairouter_tests::{chat, token};
+use jairouter_tests::{PATIENCE, chat, token};
 use serde_json::{Value, json as value};
+use tokio::time::timeout;
 
 const CHAT: &str = "/v1/chat/completions";
 const ANSWER: &str = r#"{"choices":[{"message":{"content":"Hi"}}]}"#;

@@ -30,12 +30,14 @@ async fn a_drained_instance_finishes_its_streams_and_is_sent_nothing_until_it_is
     assert_eq!((one.requests().len(), two.requests().len()), (1, 4));
     // A configuration does not bring it back, whether it leaves it as it is or not.
     let headers = r#"{"headers":{"x-other":"1"},"health-check":{"interval":"6s"}}"#;
+    let i1 = "/api/config/instance/chat/i1";
     assert_eq!(call(&gateway, "PUT", path, headers).await.0, 200);
-    assert_eq!(
-        call(&gateway, "PUT", "/api/config/instance/chat/i1", r#"{"weight":2}"#).await.0,
-        200
-    );
-    assert_eq!(ask_model(&gateway, "m").await, 200);
+    assert_eq!(call(&gateway, "PUT", i1, r#"{"weight":2}"#).await.0, 200);
+    let (_, said) = call(&gateway, "GET", path, "").await;
+    assert_eq!(said["data"]["state"], "draining");
+    for _ in 0..4 {
+        assert_eq!(ask_model(&gateway, "m").await, 200);
+    }
     assert_eq!(one.requests().len(), 1);
     assert!(caller.answer().await.text().ends_with("data: [DONE]\n\n"), "it finished");
     let (_, said) = call(&gateway, "POST", &format!("{path}/resume"), "").await;
@@ -113,7 +115,10 @@ async fn as_many_watch_as_may_and_who_leaves_makes_room() {
     drop(watchers.pop());
     // The next picture finds nobody there.
     let head = "connection: close\r\n";
-    while raw(&gateway, "HEAD", "/api/status/events", "", head).await.status != 200 {}
+    let admitted = async {
+        while raw(&gateway, "HEAD", "/api/status/events", "", head).await.status != 200 {}
+    };
+    timeout(PATIENCE, admitted).await.expect("who has left makes room");
 }
 
 #[tokio::test]
