@@ -26,6 +26,33 @@ python_env() {
     python=$env/bin/python
 }
 
+# debian NAME [--with-dependencies] PACKAGE…: sets `unpacked` to a folder with these packages of Debian's, unpacked and
+# not installed; made once. What the system has of their dependencies is not fetched again.
+debian() {
+    unpacked=$tools/$1
+    shift
+    [[ ! -e $unpacked/complete ]] || return 0
+    need apt-get dpkg-deb
+    rm -rf "$unpacked"
+    mkdir -p "$unpacked"/{lists,deb}/partial
+    # With folders of our own, for which nobody has to be root.
+    local options=(-qq -y -o "Dir::State::Lists=$unpacked/lists" -o "Dir::Cache::Archives=$unpacked/deb"
+        -o "Dir::Cache::PkgCache=" -o "Dir::Cache::SrcPkgCache=" -o "APT::Sandbox::User=$(id -un)"
+        -o Acquire::Languages=none -o Acquire::Retries=3 -o Debug::NoLocking=1)
+    apt-get "${options[@]}" update
+    if [[ $1 == --with-dependencies ]]; then
+        apt-get "${options[@]}" --no-install-recommends --download-only install "${@:2}"
+    else
+        (cd "$unpacked/deb" && apt-get "${options[@]}" download "$@")
+    fi
+    local package
+    for package in "$unpacked"/deb/*.deb; do
+        dpkg-deb --extract "$package" "$unpacked"
+    done
+    rm -rf "$unpacked"/{deb,lists}
+    touch "$unpacked/complete"
+}
+
 # program: exports JAIROUTER, the program under test: the one named there already, or the release build.
 program() {
     if [[ -z ${JAIROUTER:-} ]]; then
