@@ -2,7 +2,7 @@
 
 use jairouter_tests::chat;
 use jairouter_tests::client::{RawClient, ask, post};
-use jairouter_tests::gateway::Gateway;
+use jairouter_tests::gateway::{Gateway, model};
 use jairouter_tests::upstream::Step::{Chunk, LastChunk, Send};
 use jairouter_tests::upstream::{Seen, Upstream, event_stream, json};
 
@@ -59,6 +59,19 @@ async fn another_name_of_the_model_is_the_only_thing_changed() {
             let expected = ODD.replace(r#""model":"m""#, &format!("{key}{name}"));
             assert_eq!(arrived(&upstream).1, expected);
         }
+    }
+}
+
+/// Chunks would cost each caller more, and some do not take them for an answer in one piece.
+#[tokio::test]
+async fn an_answer_that_its_adapter_looked_through_has_its_length() {
+    for body in [r#"{"id":"a","choices":[]}"#, r#"{"choices":[{"message":{"reasoning":"2+2"}}]}"#] {
+        let upstream = Upstream::answering(json("200 OK", body)).await;
+        let gateway = Gateway::start_with("", &model("  adapter: vllm\n", &[upstream.url()]));
+        let answer = ask(gateway.address(), post(CHAT, &chat("m", false))).await;
+        let length = answer.text().len().to_string();
+        assert_eq!(answer.header("content-length"), Some(length.as_str()), "{answer:?}");
+        assert!(answer.text().contains("choices"));
     }
 }
 

@@ -4,7 +4,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use bytes::{Bytes, BytesMut};
-use http_body::{Body as HttpBody, Frame};
+use http_body::{Body as HttpBody, Frame, SizeHint};
 use pin_project_lite::pin_project;
 
 use crate::body::Body;
@@ -116,5 +116,13 @@ where
 
     fn is_end_stream(&self) -> bool {
         self.rewrite.is_none()
+    }
+
+    /// What is to be rewritten is of any length, and nothing follows it.
+    fn size_hint(&self) -> SizeHint {
+        match self.rewrite {
+            Some(_) => SizeHint::default(),
+            None => SizeHint::with_exact(0),
+        }
     }
 }
