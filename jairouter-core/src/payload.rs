@@ -4,6 +4,8 @@ use std::convert::Infallible;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
+#[cfg(feature = "client")]
+use bytes::Buf;
 use bytes::Bytes;
 use http_body::{Body as HttpBody, Frame, SizeHint};
 
@@ -67,7 +69,22 @@ impl Payload {
         }
     }
 
-    fn pieces(&self) -> &[Bytes] {
+    /// The first so many bytes are not in it any more.
+    #[cfg(feature = "client")]
+    pub(crate) fn advance(&mut self, mut count: usize) {
+        let pieces = match &mut self.0 {
+            Pieces::One(bytes) => std::slice::from_mut(bytes),
+            Pieces::Several(pieces) => pieces,
+        };
+        for piece in pieces {
+            let of_piece = count.min(piece.len());
+            piece.advance(of_piece);
+            count -= of_piece;
+        }
+    }
+
+    /// What it consists of.
+    pub(crate) fn pieces(&self) -> &[Bytes] {
         match &self.0 {
             Pieces::One(bytes) => std::slice::from_ref(bytes),
             Pieces::Several(pieces) => pieces,

@@ -12,6 +12,9 @@ const MOST_WAITING: usize = 1 << 13;
 /// How much is written at once, where lines come faster than one by one.
 const LARGEST_WRITE: usize = 32 << 10;
 
+/// How long a first line waits for others. To be woken for each of them costs whoever writes it more than the line.
+const GATHERING: Duration = Duration::from_millis(10);
+
 /// How long the end of the process waits for the last lines to be read.
 const LAST: Duration = Duration::from_secs(1);
 
@@ -52,6 +55,10 @@ pub(super) fn start(out: impl Write + Send + 'static) -> io::Result<(Lines, Guar
 fn write(lines: &Receiver<Message>, mut out: impl Write) {
     let mut text = Vec::new();
     while let Ok(message) = lines.recv() {
+        #[expect(clippy::disallowed_methods, reason = "this thread serves nobody else")]
+        if matches!(message, Message::Line(_)) {
+            thread::sleep(GATHERING);
+        }
         let (mut next, mut count, mut written) = (Some(message), 0, None);
         while let Some(message) = next.take() {
             match message {

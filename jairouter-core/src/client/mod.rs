@@ -22,11 +22,9 @@
 
 mod body;
 mod connect;
-mod heard;
+mod http1;
 #[cfg(feature = "http2")]
 mod http2;
-mod live;
-mod pool;
 #[cfg(feature = "tls")]
 mod tls;
 
@@ -48,8 +46,7 @@ pub use body::ResponseBody;
 
 use crate::error::Error;
 use connect::Connector;
-use live::Live;
-use pool::Pool;
+use http1::{Live, Pool};
 
 /// In a request's extensions: do not use a pooled connection. Set when one has just turned out dead.
 #[derive(Debug, Clone, Copy)]
@@ -211,7 +208,7 @@ impl HttpClient {
 impl Service<Request<Payload>> for HttpClient {
     type Response = Response<ResponseBody>;
     type Error = Error;
-    // Boxed: hyper's own exchange has no name.
+    // Boxed: what connects has no name.
     type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Error>> + Send>>;
 
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Error>> {
@@ -236,7 +233,7 @@ impl Service<Request<Payload>> for HttpClient {
             };
             let live = match pooled {
                 Some(live) => live,
-                None => Live::open(shared.connector.connect().await?).await?,
+                None => Live::new(shared.connector.connect().await?),
             };
             live.send(request, Arc::clone(&shared.pool)).await
         })

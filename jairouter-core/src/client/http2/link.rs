@@ -14,7 +14,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::{Instant, timeout};
 
 use super::super::connect::unreachable;
-use super::super::heard::{Heard, Reads};
+use super::heard::{Heard, Reads};
 use super::Http2;
 use crate::error::Error;
 

@@ -1,6 +1,7 @@
 //! HTTP/2, where TLS agrees on it: requests share connections, and each connection has a task that drives it.
 
 mod exchange;
+mod heard;
 mod link;
 
 use std::sync::Arc;
@@ -14,7 +15,7 @@ use tokio::time::{Instant, timeout_at};
 
 use super::body::ResponseBody;
 use super::connect::unreachable;
-use super::live::Live;
+use super::http1::Live;
 use super::{NewConnection, Shared, Wire, prepare};
 use crate::error::{Error, Kind};
 use crate::payload::Payload;
@@ -192,7 +193,7 @@ pub(super) async fn ask(
             }
             Reached::Http1(wire) => {
                 prepare(&mut request, &shared.host);
-                return Live::open(wire).await?.send(request, Arc::clone(&shared.pool)).await;
+                return Live::new(wire).send(request, Arc::clone(&shared.pool)).await;
             }
         }
     }

@@ -7,14 +7,14 @@ use std::time::Duration;
 use tokio::runtime::Handle;
 use tokio::time::{Instant, sleep};
 
-use super::live::Live;
+use super::Live;
 
 /// Unused connections of one origin.
 ///
 /// The mutex is only ever tried. Under contention a caller opens a connection of its own, or closes
 /// the one it brings back, which costs less than waiting and keeps every request independent. A
 /// program with a runtime per core gives each core its own pool and never contends.
-pub(super) struct Pool {
+pub(in crate::client) struct Pool {
     idle: Mutex<Vec<Idle>>,
     idle_timeout: Duration,
     max_idle: usize,
@@ -28,17 +28,17 @@ struct Idle {
 }
 
 impl Pool {
-    pub(super) fn new(idle_timeout: Duration, max_idle: usize) -> Self {
+    pub(in crate::client) fn new(idle_timeout: Duration, max_idle: usize) -> Self {
         Self { idle: Mutex::default(), idle_timeout, max_idle, swept: AtomicBool::new(false) }
     }
 
     /// An empty pool with the same settings.
-    pub(super) fn sibling(&self) -> Self {
+    pub(in crate::client) fn sibling(&self) -> Self {
         Self::new(self.idle_timeout, self.max_idle)
     }
 
     /// The connection used last that is still good.
-    pub(super) fn take(&self) -> Option<Live> {
+    pub(in crate::client) fn take(&self) -> Option<Box<Live>> {
         let now = Instant::now();
         loop {
             let mut idle = self.try_idle()?.pop()?;
@@ -49,7 +49,7 @@ impl Pool {
     }
 
     /// Keeps a connection for the next request.
-    pub(super) fn put(self: Arc<Self>, live: Box<Live>) {
+    pub(in crate::client) fn put(self: Arc<Self>, live: Box<Live>) {
         let Some(mut idle) = self.try_idle() else {
             return;
         };
@@ -61,12 +61,12 @@ impl Pool {
     }
 
     /// Closes them all.
-    pub(super) fn clear(&self) {
+    pub(in crate::client) fn clear(&self) {
         let idle = self.try_idle().map(|mut idle| std::mem::take(&mut *idle));
         drop(idle);
     }
 
-    pub(super) fn len(&self) -> usize {
+    pub(in crate::client) fn len(&self) -> usize {
         self.idle.lock().map_or(0, |idle| idle.len())
     }
 
