@@ -27,6 +27,14 @@ deny:
 doc:
     cargo doc --workspace --no-deps --open
 
+# Time the parts of the gateway, one by one: all of them, or those of a part.
+bench *PART:
+    cargo bench -p jairouter-micro -- {{PART}}
+
+# Count their instructions, and hold them against those that are written down.
+instructions *CASE:
+    scripts/instructions.sh {{CASE}}
+
 # Run the official SDKs against the program.
 sdks:
     scripts/sdks.sh

@@ -45,7 +45,7 @@ pub struct Keys {
 }
 
 /// Why a request is not let in.
-pub(crate) struct Refused {
+pub struct Refused {
     pub(crate) error: Error,
     /// For the log alone.
     pub(crate) why: &'static str,
@@ -84,7 +84,7 @@ impl Keys {
     ///
     /// [`Kind::Unauthorized`] if keys are asked for and it has none that is good. Which of the reasons it
     /// is the caller is not told.
-    pub(crate) fn admit<B>(&self, request: &mut Request<B>, now: Timestamp) -> Result<(), Refused> {
+    pub fn admit<B>(&self, request: &mut Request<B>, now: Timestamp) -> Result<(), Refused> {
         if self.by_digest.is_none() && self.door.is_none() {
             let neighbours = self.neighbours.as_ref();
             return neighbours.map_or(Ok(()), |neighbours| neighbours.admit(request.headers()));
