@@ -1,7 +1,6 @@
 //! How many tokens a request may take, and how many it took.
 
 use bytes::Bytes;
-use serde::Deserialize;
 
 use crate::endpoint::ServiceType;
 use crate::needle::Needle;
@@ -33,27 +32,17 @@ pub(super) struct Estimate {
     pub(super) answer: u64,
 }
 
-#[derive(Deserialize, Default)]
-struct Bounds {
-    #[serde(default)]
-    max_completion_tokens: Option<u64>,
-    #[serde(default)]
-    max_tokens: Option<u64>,
-    #[serde(default)]
-    n: Option<u64>,
-}
-
 impl Estimate {
     pub(super) fn of(request: &InferenceRequest) -> Self {
         let answer = match request.endpoint.service_type() {
             ServiceType::Chat => {
-                let bounds: Bounds = serde_json::from_slice(&request.payload).unwrap_or_default();
+                let bounds = request.noted().bounds().unwrap_or_default();
                 let each = bounds.max_completion_tokens.or(bounds.max_tokens).unwrap_or(ANSWER);
                 each.saturating_mul(bounds.n.unwrap_or(1).max(1))
             }
             _ => 0,
         };
-        Self { prompt: prompt(&request.payload), answer }
+        Self { prompt: request.prompt(prompt), answer }
     }
 
     pub(super) fn total(self) -> u64 {
