@@ -101,6 +101,7 @@ pub mod error;
 pub mod fallback;
 pub mod gateway;
 pub mod health;
+mod needle;
 pub mod observe;
 pub mod payload;
 mod peek;

@@ -4,7 +4,7 @@ use std::fmt;
 use std::net::IpAddr;
 use std::ops::{Deref, Range};
 use std::str;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use bytes::{Bytes, BytesMut};
 use http::header::CONTENT_TYPE;
@@ -14,7 +14,7 @@ use tokio::time::Instant;
 use crate::endpoint::Endpoint;
 use crate::error::Error;
 use crate::payload::Payload;
-use crate::peek::{self, Peek};
+use crate::peek::{self, Noted, Peek, Place};
 use crate::trace::Trace;
 
 /// Who asks, in a request's [extensions](Parts::extensions), as whoever let it in knows it: the name of a
@@ -94,6 +94,10 @@ pub struct Parts {
     pub extensions: Extensions,
     /// Where the model name stands in the payload: what [`InferenceRequest::with_model`] replaces.
     span: Range<usize>,
+    /// What else was seen of the payload.
+    noted: Noted,
+    /// For how many tokens its text is taken, once somebody has asked.
+    prompt: OnceLock<u64>,
 }
 
 // === impl InferenceRequest ===
@@ -107,7 +111,7 @@ impl InferenceRequest {
     /// names no model, or names it in a way two parsers could read differently.
     pub fn new(endpoint: Endpoint, headers: HeaderMap, payload: Bytes) -> Result<Self, Error> {
         let received = Instant::now();
-        let Peek { model, stream, span } = if endpoint.is_multipart() {
+        let Peek { model, stream, span, noted } = if endpoint.is_multipart() {
             peek::multipart(headers.get(CONTENT_TYPE), &payload)?
         } else {
             peek::json(&payload)?
@@ -130,6 +134,8 @@ impl InferenceRequest {
             trace: None,
             extensions: Extensions::new(),
             span,
+            noted,
+            prompt: OnceLock::new(),
         })))
     }
 
@@ -191,11 +197,33 @@ impl InferenceRequest {
         payload.extend_from_slice(&self.payload[at.end..]);
         let mut parts = Parts::clone(&self.0);
         parts.payload = payload.freeze();
-        if at.end <= parts.span.start {
-            let moved = |offset: usize| offset - at.len() + written.len();
-            parts.span = moved(parts.span.start)..moved(parts.span.end);
+        parts.prompt = OnceLock::new();
+        let shift = |range: &mut Range<usize>| {
+            if at.end <= range.start {
+                let moved = |offset: usize| offset - at.len() + written.len();
+                *range = moved(range.start)..moved(range.end);
+            }
+        };
+        shift(&mut parts.span);
+        if let Place::At(options) = &mut parts.noted.stream_options {
+            shift(options);
         }
         Self(Arc::new(parts))
+    }
+
+    /// The same request, whose `stream_options` now stand there.
+    pub(crate) fn with_options_at(self, at: Range<usize>) -> Self {
+        self.edit(|parts| parts.noted.stream_options = Place::At(at))
+    }
+
+    /// What was seen of its payload, if that is JSON.
+    pub(crate) fn noted(&self) -> &Noted {
+        &self.noted
+    }
+
+    /// For how many tokens its text is taken by this estimate, which is made once.
+    pub(crate) fn prompt(&self, estimate: impl FnOnce(&Bytes) -> u64) -> u64 {
+        *self.prompt.get_or_init(|| estimate(&self.payload))
     }
 
     /// The same request with this among its extensions.

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::str;
 
 use super::scan::{Fault, Scanner, Text};
-use super::{Peek, check_model, missing_model};
+use super::{Noted, Peek, check_model, missing_model};
 use crate::error::{Error, Kind};
 
 /// Reads the model and the stream flag of a JSON object, validating all of it.
@@ -25,13 +25,14 @@ pub(crate) fn json(payload: &[u8]) -> Result<Peek, Error> {
         return Err(invalid(scanner.fault()));
     }
     let (model, span) = found.model.ok_or_else(missing_model)?;
-    Ok(Peek { model, stream: found.stream.unwrap_or(false), span })
+    Ok(Peek { model, stream: found.stream.unwrap_or(false), span, noted: found.noted })
 }
 
 #[derive(Default)]
 struct Found {
     model: Option<(Option<String>, std::ops::Range<usize>)>,
     stream: Option<bool>,
+    noted: Noted,
 }
 
 fn members(scanner: &mut Scanner<'_>, payload: &[u8], found: &mut Found) -> Result<(), Error> {
@@ -59,7 +60,8 @@ fn members(scanner: &mut Scanner<'_>, payload: &[u8], found: &mut Found) -> Resu
                 if let Some(control) = folds_to_control(other) {
                     return Err(misspelt(control));
                 }
-                scanner.value().map_err(invalid)?;
+                let value = scanner.value().map_err(invalid)?;
+                found.noted.note(other, value, payload);
             }
         }
         scanner.gap();

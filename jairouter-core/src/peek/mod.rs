@@ -5,12 +5,14 @@
 
 mod json;
 mod multipart;
+mod noted;
 mod scan;
 
 use std::ops::Range;
 
 pub(crate) use json::json;
 pub(crate) use multipart::multipart;
+pub(crate) use noted::{Noted, Place};
 
 use crate::error::{Error, Kind};
 
@@ -26,6 +28,8 @@ pub(crate) struct Peek {
     pub(crate) stream: bool,
     /// Where the model stands: the JSON string with its quotes, or the bare form field.
     pub(crate) span: Range<usize>,
+    /// What else of it may be asked; nothing of a form's.
+    pub(crate) noted: Noted,
 }
 
 fn check_model(model: &str) -> Result<(), Error> {

@@ -6,7 +6,7 @@ use std::str;
 use http::HeaderValue;
 use memchr::memmem;
 
-use super::{Peek, check_model, missing_model};
+use super::{Noted, Peek, check_model, missing_model};
 use crate::error::{Error, Kind};
 
 /// The longest boundary RFC 2046 allows.
@@ -35,7 +35,8 @@ pub(crate) fn multipart(content_type: Option<&HeaderValue>, payload: &[u8]) -> R
     let name = str::from_utf8(&payload[span.clone()])
         .map_err(|_| invalid("its 'model' is not UTF-8").with_param("model"))?;
     check_model(name)?;
-    Ok(Peek { model: None, stream: stream.unwrap_or(false), span })
+    let noted = Noted::default();
+    Ok(Peek { model: None, stream: stream.unwrap_or(false), span, noted })
 }
 
 fn check_field(field: &'static str, written: &str, seen: bool) -> Result<(), Error> {

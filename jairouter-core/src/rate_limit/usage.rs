@@ -1,10 +1,9 @@
 //! How many tokens a request may take, and how many it took.
 
 use bytes::Bytes;
-use memchr::memmem;
-use serde::Deserialize;
 
 use crate::endpoint::ServiceType;
+use crate::needle::Needle;
 use crate::request::InferenceRequest;
 use crate::usage::{Reported, Usage};
 
@@ -19,7 +18,12 @@ const ANSWER: u64 = 256;
 
 /// What an event has text in: an answer, what it was thought out with (by either name), a tool's
 /// arguments, and a completion of old.
-const KEYS: [&[u8]; 4] = [b"content\":", b"reasoning\":", b"arguments\":", b"text\":"];
+static KEYS: [Needle; 4] = [
+    Needle::new(b"content\":"),
+    Needle::new(b"reasoning\":"),
+    Needle::new(b"arguments\":"),
+    Needle::new(b"text\":"),
+];
 
 /// What a request may take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,27 +32,17 @@ pub(super) struct Estimate {
     pub(super) answer: u64,
 }
 
-#[derive(Deserialize, Default)]
-struct Bounds {
-    #[serde(default)]
-    max_completion_tokens: Option<u64>,
-    #[serde(default)]
-    max_tokens: Option<u64>,
-    #[serde(default)]
-    n: Option<u64>,
-}
-
 impl Estimate {
     pub(super) fn of(request: &InferenceRequest) -> Self {
         let answer = match request.endpoint.service_type() {
             ServiceType::Chat => {
-                let bounds: Bounds = serde_json::from_slice(&request.payload).unwrap_or_default();
+                let bounds = request.noted().bounds().unwrap_or_default();
                 let each = bounds.max_completion_tokens.or(bounds.max_tokens).unwrap_or(ANSWER);
                 each.saturating_mul(bounds.n.unwrap_or(1).max(1))
             }
             _ => 0,
         };
-        Self { prompt: prompt(&request.payload), answer }
+        Self { prompt: request.prompt(prompt), answer }
     }
 
     pub(super) fn total(self) -> u64 {
@@ -58,9 +52,10 @@ impl Estimate {
 
 /// The text of a payload in tokens; what is inlined in base64 is no text.
 fn prompt(payload: &Bytes) -> u64 {
+    static BASE64: Needle = Needle::new(b";base64,");
     let mut text = payload.len();
     let mut media = 0;
-    for start in memmem::find_iter(payload, b";base64,") {
+    for start in BASE64.find_iter(payload) {
         let end = memchr::memchr(b'"', &payload[start..]).unwrap_or(payload.len() - start);
         text = text.saturating_sub(end);
         media += MEDIA;
@@ -98,14 +93,15 @@ impl Meter {
 
     /// Counts the lines that are events, and their text. The lines of JSON begin otherwise.
     fn events(&mut self, frame: &[u8]) {
+        static DATA: Needle = Needle::new(b"data:");
         let begins = |at: &usize| match at.checked_sub(1) {
             Some(before) => is_end(frame[before]),
             None => !self.in_line,
         };
-        self.events += memmem::find_iter(frame, b"data:").filter(begins).count() as u64;
+        self.events += DATA.find_iter(frame).filter(begins).count() as u64;
         self.in_line = frame.last().map_or(self.in_line, |last| !is_end(*last));
         if self.events > 0 {
-            for (text, key) in self.texts.iter_mut().zip(KEYS) {
+            for (text, key) in self.texts.iter_mut().zip(&KEYS) {
                 text.add(key, frame);
             }
         }
@@ -133,7 +129,7 @@ fn is_end(byte: u8) -> bool {
 }
 
 impl Text {
-    fn add(&mut self, key: &[u8], mut frame: &[u8]) {
+    fn add(&mut self, key: &Needle, mut frame: &[u8]) {
         loop {
             if self.open {
                 let end = frame.iter().position(|byte| self.ends(*byte));
@@ -142,7 +138,7 @@ impl Text {
                 self.open = false;
                 frame = &frame[end + 1..];
             }
-            let Some(at) = memmem::find(frame, key) else { return };
+            let Some(at) = key.find(frame) else { return };
             frame = frame[at + key.len()..].trim_ascii_start();
             self.open = frame.first() == Some(&b'"');
             frame = &frame[usize::from(self.open)..];

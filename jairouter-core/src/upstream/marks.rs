@@ -1,6 +1,7 @@
 //! What a stream of events says of its own end.
 
 use crate::endpoint::{Endpoint, Words};
+use crate::needle::Needle;
 use crate::translate::is_break;
 
 /// What whole events have said so far.
@@ -109,13 +110,14 @@ impl Marks {
 
 /// Whether the last of these chunks that tells of a reason to finish has one.
 fn says_why(events: &[u8]) -> bool {
-    const REASON: &[u8] = b"\"finish_reason\":";
-    let reason = memchr::memmem::rfind(events, REASON).map(|at| &events[at + REASON.len()..]);
+    static REASON: Needle = Needle::new(b"\"finish_reason\":");
+    let reason = REASON.rfind(events).map(|at| &events[at + REASON.len()..]);
     reason.is_some_and(|reason| reason.trim_ascii_start().starts_with(b"\""))
 }
 
 fn says_done(events: &[u8]) -> bool {
-    memchr::memmem::find_iter(events, b"[DONE]").any(|at| {
+    static DONE: Needle = Needle::new(b"[DONE]");
+    DONE.find_iter(events).any(|at| {
         let before = events[..at].strip_suffix(b" ").unwrap_or(&events[..at]);
         let line = before.strip_suffix(b"data:");
         line.is_some_and(|line| line.last().is_none_or(|byte| is_break(*byte)))
@@ -123,8 +125,8 @@ fn says_done(events: &[u8]) -> bool {
 }
 
 fn last_number(events: &[u8]) -> Option<u64> {
-    const KEY: &[u8] = b"\"sequence_number\":";
-    let number = events[memchr::memmem::rfind(events, KEY)? + KEY.len()..].trim_ascii_start();
+    static KEY: Needle = Needle::new(b"\"sequence_number\":");
+    let number = events[KEY.rfind(events)? + KEY.len()..].trim_ascii_start();
     let digits = number.iter().take_while(|byte| byte.is_ascii_digit()).count();
     str::from_utf8(&number[..digits]).ok()?.parse().ok()
 }
@@ -143,8 +145,9 @@ fn types(events: &[u8], name: &str) -> u32 {
 /// Where events say in their data that they have one of these types. In text that a model writes the
 /// quotes are escaped.
 fn of_data<'a>(events: &'a [u8], types: &'a [&str]) -> impl Iterator<Item = usize> + 'a {
-    memchr::memmem::find_iter(events, b"\"type\"").filter(|at| {
-        let value = events[at + b"\"type\"".len()..].trim_ascii_start().strip_prefix(b":");
+    static TYPE: Needle = Needle::new(b"\"type\"");
+    TYPE.find_iter(events).filter(|at| {
+        let value = events[at + TYPE.len()..].trim_ascii_start().strip_prefix(b":");
         let value = value.and_then(|value| value.trim_ascii_start().strip_prefix(b"\""));
         value.is_some_and(|value| {
             let end = memchr::memchr(b'"', value).unwrap_or(value.len());
@@ -155,9 +158,10 @@ fn of_data<'a>(events: &'a [u8], types: &'a [&str]) -> impl Iterator<Item = usiz
 
 /// Where events say it by their names.
 fn of_name<'a>(events: &'a [u8], types: &'a [&str]) -> impl Iterator<Item = usize> + 'a {
-    memchr::memmem::find_iter(events, b"event:").filter(|at| {
+    static EVENT: Needle = Needle::new(b"event:");
+    EVENT.find_iter(events).filter(|at| {
         let is_line = events[..*at].last().is_none_or(|byte| is_break(*byte));
-        let value = &events[at + b"event:".len()..];
+        let value = &events[at + EVENT.len()..];
         let end = memchr::memchr2(b'\n', b'\r', value).unwrap_or(value.len());
         is_line && types.iter().any(|name| name.as_bytes() == value[..end].trim_ascii())
     })

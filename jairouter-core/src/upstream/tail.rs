@@ -10,6 +10,7 @@ use bytes::Bytes;
 use super::first::First;
 use super::marks::Marks;
 use super::queue::Queue;
+use crate::needle::Needle;
 use crate::translate::{Events, first_blank_line, last_blank_line};
 
 /// An event that grows past this is no event; it passes as it comes.
@@ -180,9 +181,10 @@ fn error_event(events: &[u8]) -> Option<Range<usize>> {
 }
 
 fn may_be_error(bytes: &[u8]) -> bool {
-    let name = |at: usize| bytes[at + b"event:".len()..].trim_ascii_start();
-    memchr::memmem::find(bytes, b"\"error\"").is_some()
-        || memchr::memmem::find_iter(bytes, b"event:").any(|at| name(at).starts_with(b"error"))
+    static ERROR: Needle = Needle::new(b"\"error\"");
+    static EVENT: Needle = Needle::new(b"event:");
+    let name = |at: usize| bytes[at + EVENT.len()..].trim_ascii_start();
+    ERROR.find(bytes).is_some() || EVENT.find_iter(bytes).any(|at| name(at).starts_with(b"error"))
 }
 
 /// The last three bytes seen: enough of a blank line to know its end.

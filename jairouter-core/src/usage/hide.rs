@@ -8,6 +8,7 @@ use bytes::{Bytes, BytesMut};
 use memchr::memmem;
 use serde_json::value::RawValue;
 
+use super::told::USAGE;
 use crate::translate::{Events, first_blank_line, is_break, last_blank_line};
 
 type Chunk<'a> = HashMap<Cow<'a, str>, &'a RawValue>;
@@ -60,8 +61,8 @@ impl Partial {
 /// These events without those that have a usage and no choices; of others the usage is null.
 fn usage(events: Bytes) -> Bytes {
     // With every other event the usage is null, if it is there at all.
-    let may_be_told = memmem::find_iter(&events, b"\"usage\"").any(|at| {
-        let value = events[at + b"\"usage\"".len()..].trim_ascii_start().strip_prefix(b":");
+    let may_be_told = USAGE.find_iter(&events).any(|at| {
+        let value = events[at + USAGE.len()..].trim_ascii_start().strip_prefix(b":");
         value.is_some_and(|value| value.trim_ascii_start().first() == Some(&b'{'))
     });
     if !may_be_told {

@@ -121,3 +121,23 @@ async fn the_usage_is_left_out_wherever_the_network_cuts_it() {
         }
     }
 }
+
+#[test]
+fn what_has_been_asked_for_is_found_wherever_a_model_s_name_has_moved_it() {
+    for payload in [
+        r#"{"model":"m","stream":true}"#,
+        r#"{"model":"m","stream":true,"stream_options": {"x":1} }"#,
+        r#"{"stream_options":null,"stream":true,"model":"m"}"#,
+    ] {
+        let payload = Bytes::from(payload);
+        let request = InferenceRequest::new(Endpoint::ChatCompletions, HeaderMap::new(), payload);
+        let request = request.unwrap().with_model("a longer name");
+        let asked = ask::for_usage(&request).unwrap().with_model("n");
+        assert!(ask::for_usage(&asked).is_none(), "it asks already: {:?}", asked.payload);
+        let value: Value = serde_json::from_slice(&asked.payload).unwrap();
+        assert_eq!(
+            (&value["model"], &value["stream_options"]["include_usage"]),
+            (&json!("n"), &json!(true))
+        );
+    }
+}

@@ -1,7 +1,11 @@
 //! What an engine says it used.
 
-use memchr::memmem;
 use serde::Deserialize;
+
+use crate::needle::Needle;
+
+/// What the usage is written under.
+pub(super) static USAGE: Needle = Needle::new(b"\"usage\"");
 
 /// How much of a frame is kept, in case a usage is cut in two.
 const TAIL: usize = 512;
@@ -80,11 +84,23 @@ impl Reported {
 
     /// Takes the last usage in these bytes. In text that a model writes the quotes are escaped.
     fn look(&mut self, bytes: &[u8]) {
-        let mut found = memmem::rfind_iter(bytes, b"\"usage\"");
-        let told = found.find_map(|at| {
-            let value = bytes[at + b"\"usage\"".len()..].trim_ascii_start().strip_prefix(b":")?;
-            serde_json::Deserializer::from_slice(value).into_iter::<Written>().next()?.ok()
-        });
+        let value = |at: usize| {
+            let value = bytes[at + USAGE.len()..].trim_ascii_start().strip_prefix(b":")?;
+            // Of most events it is null.
+            matches!(value.trim_ascii_start(), [b'{' | b'[', ..]).then_some(value)
+        };
+        let mut end = bytes.len();
+        let told = loop {
+            let all = USAGE.find_iter(&bytes[..end]);
+            let Some((at, value)) = all.filter_map(|at| Some((at, value(at)?))).last() else {
+                break None;
+            };
+            end = at;
+            let read = serde_json::Deserializer::from_slice(value).into_iter::<Written>().next();
+            if let Some(Ok(told)) = read {
+                break Some(told);
+            }
+        };
         if let Some(told) = told.map(Usage::from) {
             // The prompt may have been told before, and not again.
             let before = self.told.map_or(0, |before| before.input);
