@@ -4,6 +4,7 @@
 //! dropped and counted, and no request waits. They hold names, numbers and reasons: never a prompt, an
 //! answer, a header or a key.
 
+mod json;
 mod writer;
 
 use std::io::{self, IsTerminal};
@@ -39,7 +40,7 @@ pub fn init(log: &Log) -> io::Result<Guard> {
     let _ = if human {
         builder.with_ansi(is_terminal).with_target(false).try_init()
     } else {
-        builder.json().flatten_event(true).with_current_span(false).with_span_list(false).try_init()
+        builder.event_format(json::Json).try_init()
     };
     Ok(guard)
 }
