@@ -5,14 +5,14 @@ use std::future::pending;
 use std::net::IpAddr;
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body::Body as HttpBody;
 use hyper::server::conn::http1;
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::rt::TokioIo;
 use jairouter_core::Error;
 use tokio::net::TcpStream;
 use tokio::sync::watch;
@@ -39,16 +39,35 @@ pub(super) const LULL: Duration = Duration::from_secs(1);
 pub(super) const LAST_WORDS: Duration = Duration::from_secs(1);
 
 /// What the parts of a connection tell each other.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Shared {
+    begun: Instant,
     /// How many requests there were, or so.
     asked: AtomicU32,
+    /// When the last answer was over, in milliseconds from the beginning.
+    over: AtomicU64,
     answering: AtomicU32,
     refused_unread: AtomicBool,
     cut: AtomicBool,
     reset: AtomicBool,
     last: AtomicBool,
     received: AtomicBool,
+}
+
+impl Default for Shared {
+    fn default() -> Self {
+        Self {
+            begun: Instant::now(),
+            asked: AtomicU32::default(),
+            over: AtomicU64::default(),
+            answering: AtomicU32::default(),
+            refused_unread: AtomicBool::default(),
+            cut: AtomicBool::default(),
+            reset: AtomicBool::default(),
+            last: AtomicBool::default(),
+            received: AtomicBool::default(),
+        }
+    }
 }
 
 impl Shared {
@@ -66,6 +85,12 @@ impl Shared {
 
     pub(super) fn asked(&self) -> u32 {
         self.asked.load(Ordering::Relaxed)
+    }
+
+    /// Since when nothing is answered, if nothing is.
+    fn over(&self) -> Option<Instant> {
+        let after = Duration::from_millis(self.over.load(Ordering::Relaxed));
+        (!self.is_answering()).then(|| self.begun + after)
     }
 
     /// Every answer has to end now.
@@ -130,6 +155,8 @@ impl Drop for Answering {
     fn drop(&mut self) {
         // What came meanwhile was its body, or a request that is read next without waiting.
         self.0.received.store(false, Ordering::Relaxed);
+        let after = self.0.begun.elapsed().as_millis() as u64;
+        self.0.over.store(after, Ordering::Relaxed);
         self.0.answering.fetch_sub(1, Ordering::Relaxed);
     }
 }
@@ -139,6 +166,21 @@ pub(super) async fn silence(shared: &Shared, until: Instant) {
     sleep_until(until).await;
     if shared.asked() > 0 {
         pending::<()>().await;
+    }
+}
+
+/// Over when no head has come until then, or once one has, when none has come for so long since an answer was over.
+///
+/// hyper has such a clock, which it sets anew for each request; this one rings once in that time and looks.
+async fn unasked(shared: &Shared, until: Instant, idle: Duration) {
+    sleep_until(until).await;
+    while shared.asked() > 0 {
+        let now = Instant::now();
+        let due = shared.over().unwrap_or(now) + idle;
+        if due <= now {
+            return;
+        }
+        sleep_until(due).await;
     }
 }
 
@@ -195,15 +237,15 @@ pub(super) async fn serve<S, B>(
     }
     let mut connection = pin!(
         http1::Builder::new()
-            .timer(TokioTimer::new())
-            .header_read_timeout(KEEP_ALIVE.max(header_timeout))
+            // What else it has a clock for is looked at by `unasked`.
+            .header_read_timeout(None)
             .max_buf_size(LARGEST_BUFFER)
             .max_headers(MOST_HEADERS)
             .serve_connection(TokioIo::new(socket), front)
     );
-    // hyper has one clock for an idle connection and for a head that dribbles in. The first head
-    // has a shorter one of its own, since nobody connects in order to say nothing.
-    let mut silent = pin!(silence(&shared, since + header_timeout));
+    // The first head has a shorter time, since nobody connects in order to say nothing.
+    let idle = KEEP_ALIVE.max(header_timeout);
+    let mut silent = pin!(unasked(&shared, since + header_timeout, idle));
     let mut lull = pin!(sleep(LULL));
     let (mut is_draining, mut is_closing) = (false, false);
     let mut current = *phase.borrow_and_update();
@@ -253,5 +295,47 @@ fn is_http2(stream: &Wire) -> bool {
     match stream {
         Wire::Left(_) => false,
         Wire::Right(secured) => secured.get_ref().1.alpn_protocol() == Some(b"h2"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::FutureExt;
+
+    use super::*;
+
+    const IDLE: Duration = Duration::from_secs(75);
+
+    /// Whether it is over by so many seconds after the beginning.
+    async fn is_over_at(
+        mut clock: std::pin::Pin<&mut impl Future<Output = ()>>,
+        begun: Instant,
+        seconds: u64,
+    ) -> bool {
+        sleep_until(begun + Duration::from_secs(seconds)).await;
+        clock.as_mut().now_or_never().is_some()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_asks_nothing_has_the_time_for_a_head() {
+        let shared = Shared::default();
+        let begun = Instant::now();
+        let mut clock = pin!(unasked(&shared, begun + Duration::from_secs(10), IDLE));
+        assert!(!is_over_at(clock.as_mut(), begun, 9).await);
+        assert!(is_over_at(clock.as_mut(), begun, 10).await);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_idle_connection_is_kept_for_its_time_after_its_last_answer() {
+        let shared = Arc::new(Shared::default());
+        let begun = Instant::now();
+        let mut clock = pin!(unasked(&shared, begun + Duration::from_secs(10), IDLE));
+        let answering = shared.answer();
+        assert!(!is_over_at(clock.as_mut(), begun, 500).await, "it is answered");
+        drop(answering);
+        assert!(!is_over_at(clock.as_mut(), begun, 560).await);
+        drop(shared.answer());
+        assert!(!is_over_at(clock.as_mut(), begun, 634).await);
+        assert!(is_over_at(clock.as_mut(), begun, 635).await);
     }
 }
