@@ -4,12 +4,14 @@ use std::borrow::Cow;
 use std::str;
 
 use super::scan::{Fault, Scanner, Text};
-use super::{Noted, Peek, check_model, missing_model};
+use super::{Noted, Peek, check_model, missing_model, utf8};
 use crate::error::{Error, Kind};
 
 /// Reads the model and the stream flag of a JSON object, validating all of it.
 pub(crate) fn json(payload: &[u8]) -> Result<Peek, Error> {
-    if let Err(error) = str::from_utf8(payload) {
+    if !utf8::is_valid(payload)
+        && let Err(error) = str::from_utf8(payload)
+    {
         return Err(invalid(Fault { at: error.valid_up_to() }));
     }
     let mut scanner = Scanner::new(payload);

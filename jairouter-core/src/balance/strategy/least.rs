@@ -3,6 +3,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use super::{Candidates, InstanceState, Strategy};
 use crate::request::InferenceRequest;
 
+/// How often instances are drawn before the candidates among them are counted.
+const DRAWS: usize = 16;
+
 /// The one with the fewest requests in flight for its weight; equals take turns.
 #[derive(Debug, Default)]
 pub struct LeastConnections {
@@ -27,11 +30,9 @@ impl Strategy for LeastConnections {
     fn select(&self, _: &InferenceRequest, candidates: &Candidates<'_>) -> Option<usize> {
         let count = candidates.all().len();
         let turn = self.turn.fetch_add(1, Ordering::Relaxed).checked_rem(count)?;
-        let least = candidates.iter().min_by(|(a_index, a), (b_index, b)| {
-            // Among equals, the first one from this turn on.
-            let place = |index: usize| (index + count - turn) % count;
-            load(a, b).cmp(&load(b, a)).then_with(|| place(*a_index).cmp(&place(*b_index)))
-        });
+        // Among equals, the first one from this turn on.
+        let from_turn = candidates.within(turn..count).chain(candidates.within(0..turn));
+        let least = from_turn.min_by(|(_, a), (_, b)| load(a, b).cmp(&load(b, a)));
         least.map(|(index, _)| index)
     }
 }
@@ -50,6 +51,10 @@ impl PowerOfTwoChoices {
 
 impl Strategy for PowerOfTwoChoices {
     fn select(&self, _: &InferenceRequest, candidates: &Candidates<'_>) -> Option<usize> {
+        if let Some(chosen) = drawn(candidates) {
+            return Some(chosen);
+        }
+        // So few are candidates that they have to be looked for.
         let count = candidates.iter().count();
         if count < 2 {
             return candidates.iter().next().map(|(index, _)| index);
@@ -60,12 +65,30 @@ impl Strategy for PowerOfTwoChoices {
         let mut drawn =
             candidates.iter().enumerate().filter(|(nth, _)| [first, second].contains(nth));
         match (drawn.next(), drawn.next()) {
-            (Some((_, a)), Some((_, b))) => {
-                Some(if load(b.1, a.1) < load(a.1, b.1) { b.0 } else { a.0 })
-            }
+            (Some((_, a)), Some((_, b))) => Some(less_busy(a, b)),
             _ => candidates.iter().next().map(|(index, _)| index),
         }
     }
+}
+
+/// The less busy of two that are drawn from all instances until they are candidates, and two different
+/// ones: as likely any two as if the candidates had been counted, which looks at every instance. Nothing if
+/// that takes too many draws.
+fn drawn(candidates: &Candidates<'_>) -> Option<usize> {
+    let all = candidates.all();
+    if all.len() < 2 {
+        return None;
+    }
+    let mut draws = (0..DRAWS).map(|_| fastrand::usize(..all.len()));
+    let first = draws.find(|index| candidates.contains(*index))?;
+    let second = draws.find(|index| *index != first && candidates.contains(*index))?;
+    // In their order, as whoever counts has them: of equals it is the former.
+    let (a, b) = (first.min(second), first.max(second));
+    Some(less_busy((a, &all[a]), (b, &all[b])))
+}
+
+fn less_busy(a: (usize, &InstanceState), b: (usize, &InstanceState)) -> usize {
+    if load(b.1, a.1) < load(a.1, b.1) { b.0 } else { a.0 }
 }
 
 /// How busy `of` would be with one more request, on a scale on which `against` is comparable:

@@ -5,6 +5,7 @@ mod least;
 mod random;
 mod round_robin;
 
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -151,10 +152,15 @@ impl<'a> Candidates<'a> {
 
     /// The candidates and their indices.
     pub fn iter(&self) -> impl Iterator<Item = (usize, &'a InstanceState)> {
+        self.within(0..self.states.len())
+    }
+
+    /// Those at these places.
+    fn within(&self, places: Range<usize>) -> impl Iterator<Item = (usize, &'a InstanceState)> {
         let candidates = *self;
-        let all = self.states.iter().enumerate();
-        all.filter(move |(index, _)| candidates.contains(*index))
-            .map(|(index, state)| (index, &**state))
+        places
+            .filter(move |index| candidates.contains(*index))
+            .map(move |index| (index, &*candidates.states[index]))
     }
 }
 
