@@ -4,33 +4,49 @@ use std::sync::OnceLock;
 
 use memchr::memmem::Finder;
 
-/// A text that is looked for again and again. `memmem::find` makes itself ready for its text each time,
-/// which in an event of the usual 200 bytes costs more than the search.
+/// A text that is looked for again and again: a cheap look at what may not have to be parsed.
+///
+/// `memmem::find` makes itself ready for its text each time, which in an event of the usual 200 bytes costs more than
+/// the search.
+///
+/// ```
+/// use jairouter_core::translate::Needle;
+///
+/// static ERROR: Needle = Needle::new(b"\"error\"");
+///
+/// assert_eq!(ERROR.find(br#"{"error":null}"#), Some(1));
+/// assert!(!ERROR.is_in(br#"{"choices":[]}"#));
+/// ```
 #[derive(Debug)]
-pub(crate) struct Needle {
+pub struct Needle {
     text: &'static [u8],
     finder: OnceLock<Finder<'static>>,
 }
 
 impl Needle {
     /// This one, for a `static`.
-    pub(crate) const fn new(text: &'static [u8]) -> Self {
+    pub const fn new(text: &'static [u8]) -> Self {
         Self { text, finder: OnceLock::new() }
     }
 
-    /// How long it is.
-    pub(crate) const fn len(&self) -> usize {
+    /// How many bytes it has.
+    pub const fn length(&self) -> usize {
         self.text.len()
     }
 
+    /// Whether it stands there at all.
+    pub fn is_in(&self, haystack: &[u8]) -> bool {
+        self.find(haystack).is_some()
+    }
+
     /// Where it first stands.
-    pub(crate) fn find(&self, haystack: &[u8]) -> Option<usize> {
+    pub fn find(&self, haystack: &[u8]) -> Option<usize> {
         self.finder().find(haystack)
     }
 
     /// Where it last stands. From the front all the same: only that way is the search vectorised, and in
     /// nearly every frame it is not there at all.
-    pub(crate) fn rfind(&self, haystack: &[u8]) -> Option<usize> {
+    pub fn rfind(&self, haystack: &[u8]) -> Option<usize> {
         let mut last = self.find(haystack)?;
         while let Some(at) = self.find(&haystack[last + 1..]) {
             last += 1 + at;
@@ -39,7 +55,7 @@ impl Needle {
     }
 
     /// Wherever it stands, but for where it overlaps itself.
-    pub(crate) fn find_iter<'a>(&'a self, haystack: &'a [u8]) -> impl Iterator<Item = usize> + 'a {
+    pub fn find_iter<'a>(&'a self, haystack: &'a [u8]) -> impl Iterator<Item = usize> + 'a {
         self.finder().find_iter(haystack)
     }
 

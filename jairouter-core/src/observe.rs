@@ -32,7 +32,7 @@ use crate::error::{Attempt, Error, Kind};
 use crate::fallback::InVain;
 use crate::request::{InferenceRequest, Principal};
 use crate::trace::Trace;
-use crate::usage::{Reported, Usage};
+use crate::usage::{Usage, Watch};
 
 /// Someone who is told the story of each request.
 ///
@@ -49,7 +49,7 @@ pub trait Observe {
 /// with an error, or when the caller leaves.
 pub trait Record: BodyGuard {
     /// The answer is committed, or there will be none.
-    fn answered(&mut self, answer: Result<&response::Parts, &Error>) {
+    fn answered(&mut self, answer: Result<&mut response::Parts, &Error>) {
         let _ = answer;
     }
 
@@ -141,7 +141,7 @@ impl<F: Fn(&Exchange) + Clone> Observe for F {
             usage: None,
             end: End::Abandoned,
         };
-        let story = Story { exchange, usage: Reported::default(), resumed: Some(request.received) };
+        let story = Story { exchange, usage: None, resumed: Some(request.received) };
         Recording { told: self.clone(), story: Box::new(story) }
     }
 }
@@ -156,16 +156,18 @@ pub struct Recording<F> {
 #[derive(Debug)]
 struct Story {
     exchange: Exchange,
-    usage: Reported,
+    /// Once there is an answer.
+    usage: Option<Watch>,
     /// Since when the stack is at work, if it is.
     resumed: Option<Instant>,
 }
 
 impl<F: Fn(&Exchange)> Record for Recording<F> {
-    fn answered(&mut self, answer: Result<&response::Parts, &Error>) {
+    fn answered(&mut self, answer: Result<&mut response::Parts, &Error>) {
         self.story.exchange.first = Some(self.story.exchange.begun.elapsed());
         match answer {
             Ok(parts) => {
+                self.story.usage = Some(Watch::new(&mut parts.extensions, false));
                 self.story.exchange.status = parts.status;
                 self.story.exchange.instance = text(&parts.headers, "x-jairouter-instance");
                 if let Some(InVain(attempts)) = parts.extensions.get() {
@@ -194,13 +196,15 @@ impl<F: Fn(&Exchange)> Record for Recording<F> {
 impl<F: Fn(&Exchange)> BodyGuard for Recording<F> {
     fn data(&mut self, data: &Bytes) {
         self.story.exchange.bytes += data.len() as u64;
-        self.story.usage.data(data);
+        if let Some(usage) = &self.story.usage {
+            usage.data(data);
+        }
     }
 
     fn end(mut self, end: End) {
         self.story.exchange.total = self.story.exchange.begun.elapsed();
         self.story.exchange.end = end;
-        self.story.exchange.usage = self.story.usage.usage();
+        self.story.exchange.usage = self.story.usage.as_ref().and_then(Watch::told);
         if let End::Broken(kind) = end {
             self.story.exchange.error = Some(kind);
         }
@@ -302,8 +306,8 @@ where
         let mut record = this.record.take().expect("polled after completion");
         Poll::Ready(match outcome {
             Ok(response) => {
-                let (parts, body) = response.into_parts();
-                record.answered(Ok(&parts));
+                let (mut parts, body) = response.into_parts();
+                record.answered(Ok(&mut parts));
                 Ok(Response::from_parts(parts, GuardedBody::new(body, record)))
             }
             Err(error) => {

@@ -7,7 +7,7 @@ use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use bytes::{Bytes, BytesMut};
 use http::Response;
-use jairouter_core::translate::{self, find};
+use jairouter_core::translate::{self, Needle};
 use jairouter_core::{Body, Error, InferenceRequest, Kind, refusal};
 use serde_json::value::RawValue;
 
@@ -22,8 +22,11 @@ pub fn decode(request: &InferenceRequest, answer: Response<Body>) -> Response<Bo
     answer::whole(answer, move |bytes| rewrite(as_base64, bytes))
 }
 
+static USAGE: Needle = Needle::new(b"\"usage\"");
+static EMBEDDING: Needle = Needle::new(b"\"embedding\"");
+
 fn rewrite(as_base64: bool, bytes: Bytes) -> Result<Bytes, Error> {
-    if find(&bytes, b"\"usage\"").is_some() && !has_other(as_base64, &bytes) {
+    if USAGE.is_in(&bytes) && !has_other(as_base64, &bytes) {
         return Ok(bytes);
     }
     let mut answer: Fields<'_> = translate::parse(&bytes)?;
@@ -59,10 +62,9 @@ fn rewrite(as_base64: bool, bytes: Bytes) -> Result<Bytes, Error> {
 
 /// Whether any embedding is of the other form, found without parsing.
 fn has_other(as_base64: bool, mut bytes: &[u8]) -> bool {
-    const KEY: &[u8] = b"\"embedding\"";
     let other: &[u8] = if as_base64 { b"[" } else { b"\"" };
-    while let Some(at) = find(bytes, KEY) {
-        bytes = &bytes[at + KEY.len()..];
+    while let Some(at) = EMBEDDING.find(bytes) {
+        bytes = &bytes[at + EMBEDDING.length()..];
         let value = bytes.trim_ascii_start().strip_prefix(b":").unwrap_or_default();
         if value.trim_ascii_start().starts_with(other) {
             return true;

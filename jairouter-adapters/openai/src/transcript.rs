@@ -2,7 +2,7 @@
 
 use bytes::BytesMut;
 use http::Response;
-use jairouter_core::translate::{self, Edit, Edited, Message, find};
+use jairouter_core::translate::{self, Edit, Edited, Message, Needle};
 use jairouter_core::{Body, Error, refusal};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -72,8 +72,10 @@ struct Told<'a> {
 
 impl Edit for Transcript {
     fn concerns(&mut self, event: &[u8]) -> bool {
-        let may_have = |word: &[u8]| find(event, word).is_some();
-        may_have(b"transcription.chunk") || may_have(b"[DONE]") || may_have(b"\"error\"")
+        static CHUNK: Needle = Needle::new(b"transcription.chunk");
+        static DONE: Needle = Needle::new(b"[DONE]");
+        static ERROR: Needle = Needle::new(b"\"error\"");
+        [&CHUNK, &DONE, &ERROR].into_iter().any(|word| word.is_in(event))
     }
 
     fn edit(&mut self, message: Message<'_>, out: &mut BytesMut) -> Result<Edited, Error> {

@@ -1,7 +1,7 @@
 //! The older names of `structured_outputs`, which vLLM ignores without a word.
 
 use bytes::Bytes;
-use jairouter_core::translate::find;
+use jairouter_core::translate::Needle;
 use jairouter_core::{Error, InferenceRequest};
 use jairouter_openai::fields::{Fields, invalid};
 
@@ -17,8 +17,10 @@ const NAMES: [(&str, &str); 5] = [
 /// Which library did it. vLLM chooses that by itself now, and the answer's form is the same.
 const BACKEND: &str = "guided_decoding_backend";
 
+static GUIDED: Needle = Needle::new(b"\"guided_");
+
 pub(crate) fn encode(request: &InferenceRequest) -> Result<Bytes, Error> {
-    if find(&request.payload, b"\"guided_").is_none() {
+    if !GUIDED.is_in(&request.payload) {
         return Ok(request.payload.clone());
     }
     let mut fields = Fields::of_request(request)?;

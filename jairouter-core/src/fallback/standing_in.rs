@@ -85,8 +85,10 @@ impl Asked {
     where
         B: HttpBody<Data = Bytes, Error = Error> + Send + 'static,
     {
+        let (mut grant, mut answer) = (self.grant, answer);
+        grant.answered(answer.extensions_mut());
         let mut answer = match &policies.limits {
-            Some(_) => answer.map(|body| Body::new(GuardedBody::new(body, self.grant))),
+            Some(_) => answer.map(|body| Body::new(GuardedBody::new(body, grant))),
             None => answer.map(Body::new),
         };
         let headers = answer.headers_mut();

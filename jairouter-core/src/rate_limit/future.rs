@@ -72,10 +72,11 @@ where
             }
         };
         let outcome = ready!(inner.poll(cx)).map_err(Into::into);
-        let Admitted { grant, limiter, request } =
+        let Admitted { mut grant, limiter, request } =
             admitted.take().expect("polled after completion");
         Poll::Ready(match outcome {
             Ok(mut response) => {
+                grant.answered(response.extensions_mut());
                 for quota in grant.quotas() {
                     headers::quota(response.headers_mut(), quota);
                 }

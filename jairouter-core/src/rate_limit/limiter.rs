@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use http::Extensions;
 use tokio::time::Instant;
 
 use crate::body::{BodyGuard, End};
@@ -112,6 +113,11 @@ pub enum Unit {
 ///
 /// Dropping it says that the caller left.
 pub trait Hold: Send {
+    /// There is an answer, with these extensions; its frames follow.
+    fn answered(&mut self, extensions: &mut Extensions) {
+        let _ = extensions;
+    }
+
     /// A frame of the body passed.
     fn data(&mut self, data: &Bytes) {
         let _ = data;
@@ -162,6 +168,15 @@ impl Grant {
             *slot = Some(quota);
         }
         self
+    }
+
+    /// There is an answer, with these extensions: to be said before a frame of it passes.
+    pub fn answered(&mut self, extensions: &mut Extensions) {
+        match &mut self.held {
+            Held::Nothing => {}
+            Held::One(one) => one.answered(extensions),
+            Held::Many(many) => many.iter_mut().for_each(|one| one.answered(extensions)),
+        }
     }
 
     /// Gives back all of it: the request went no further.

@@ -4,15 +4,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use http::Extensions;
 use tokio::time::Instant;
 
 use super::algorithm::{Algorithm, FRESH, Word};
 use super::bucket::TokenBucket;
 use super::limiter::{Grant, Hold, Limiter, Quota, Refusal, Unit};
 use super::table::Table;
-use super::usage::{Estimate, Meter};
+use super::usage::Estimate;
 use crate::body::End;
 use crate::request::InferenceRequest;
+use crate::usage::Watch;
 
 /// How many clients are told apart, unless said otherwise.
 const PLACES: usize = 1 << 17;
@@ -161,8 +163,8 @@ impl Limiter for TokensPerMinute {
             .take(&self.state.bucket, reserved, at)
             .map_err(|wait| self.refusal(wait, (word.get(), own), at))?;
         let state = Arc::clone(&self.state);
-        let meter = Meter::default();
-        let settlement = Settlement { state, whose, estimate, reserved, meter, settled: false };
+        let settlement =
+            Settlement { state, whose, estimate, reserved, watch: None, settled: false };
         let grant = Grant::holding(settlement);
         match own {
             true => Ok(grant.with_quota(self.state.quota(left, at))),
@@ -182,11 +184,18 @@ struct Settlement {
     whose: Whose,
     estimate: Estimate,
     reserved: u64,
-    meter: Meter,
+    /// Once there is an answer.
+    watch: Option<Watch>,
     settled: bool,
 }
 
 impl Settlement {
+    /// What was used so far: the prompt at least.
+    fn used(&self) -> u64 {
+        let Estimate { prompt, answer } = self.estimate;
+        self.watch.as_ref().map_or(prompt, |watch| watch.total(prompt, answer > 0))
+    }
+
     fn settle(&mut self, used: u64) {
         if std::mem::replace(&mut self.settled, true) {
             return;
@@ -202,12 +211,16 @@ impl Settlement {
 }
 
 impl Hold for Settlement {
+    fn answered(&mut self, extensions: &mut Extensions) {
+        self.watch = Some(Watch::new(extensions, true));
+    }
+
     fn data(&mut self, data: &Bytes) {
-        self.meter.data(data);
+        self.watch.get_or_insert_with(Watch::alone).data(data);
     }
 
     fn end(mut self: Box<Self>, _: End) {
-        let used = self.meter.total(self.estimate);
+        let used = self.used();
         self.settle(used);
     }
 
@@ -219,7 +232,7 @@ impl Hold for Settlement {
 /// The caller left before the answer began: its prompt was read.
 impl Drop for Settlement {
     fn drop(&mut self) {
-        let used = self.meter.total(self.estimate);
+        let used = self.used();
         self.settle(used);
     }
 }

@@ -54,6 +54,8 @@ pub(crate) use sse::{first_blank_line, is_break, last_blank_line};
 pub use stream::stream;
 pub use whole::{Whole, whole};
 
+pub use crate::needle::Needle;
+
 use crate::body::Body;
 use crate::error::{Error, Kind};
 
@@ -110,7 +112,7 @@ pub fn replace(answer: Response<Body>, content_type: &'static str, body: Body) -
     Response::from_parts(parts, body)
 }
 
-/// Where these bytes stand in those, if they do: a cheap look at what may not have to be parsed.
+/// Where these bytes stand in those, if they do. Of a text that is always the same a [`Needle`] finds it sooner.
 pub fn find(haystack: &[u8], needle: &[u8]) -> Option<usize> {
     memchr::memmem::find(haystack, needle)
 }

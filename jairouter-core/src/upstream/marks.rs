@@ -111,7 +111,7 @@ impl Marks {
 /// Whether the last of these chunks that tells of a reason to finish has one.
 fn says_why(events: &[u8]) -> bool {
     static REASON: Needle = Needle::new(b"\"finish_reason\":");
-    let reason = REASON.rfind(events).map(|at| &events[at + REASON.len()..]);
+    let reason = REASON.rfind(events).map(|at| &events[at + REASON.length()..]);
     reason.is_some_and(|reason| reason.trim_ascii_start().starts_with(b"\""))
 }
 
@@ -126,7 +126,7 @@ fn says_done(events: &[u8]) -> bool {
 
 fn last_number(events: &[u8]) -> Option<u64> {
     static KEY: Needle = Needle::new(b"\"sequence_number\":");
-    let number = events[KEY.rfind(events)? + KEY.len()..].trim_ascii_start();
+    let number = events[KEY.rfind(events)? + KEY.length()..].trim_ascii_start();
     let digits = number.iter().take_while(|byte| byte.is_ascii_digit()).count();
     str::from_utf8(&number[..digits]).ok()?.parse().ok()
 }
@@ -147,7 +147,7 @@ fn types(events: &[u8], name: &str) -> u32 {
 fn of_data<'a>(events: &'a [u8], types: &'a [&str]) -> impl Iterator<Item = usize> + 'a {
     static TYPE: Needle = Needle::new(b"\"type\"");
     TYPE.find_iter(events).filter(|at| {
-        let value = events[at + TYPE.len()..].trim_ascii_start().strip_prefix(b":");
+        let value = events[at + TYPE.length()..].trim_ascii_start().strip_prefix(b":");
         let value = value.and_then(|value| value.trim_ascii_start().strip_prefix(b"\""));
         value.is_some_and(|value| {
             let end = memchr::memchr(b'"', value).unwrap_or(value.len());
@@ -161,7 +161,7 @@ fn of_name<'a>(events: &'a [u8], types: &'a [&str]) -> impl Iterator<Item = usiz
     static EVENT: Needle = Needle::new(b"event:");
     EVENT.find_iter(events).filter(|at| {
         let is_line = events[..*at].last().is_none_or(|byte| is_break(*byte));
-        let value = &events[at + EVENT.len()..];
+        let value = &events[at + EVENT.length()..];
         let end = memchr::memchr2(b'\n', b'\r', value).unwrap_or(value.len());
         is_line && types.iter().any(|name| name.as_bytes() == value[..end].trim_ascii())
     })

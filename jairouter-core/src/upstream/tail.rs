@@ -183,7 +183,7 @@ fn error_event(events: &[u8]) -> Option<Range<usize>> {
 fn may_be_error(bytes: &[u8]) -> bool {
     static ERROR: Needle = Needle::new(b"\"error\"");
     static EVENT: Needle = Needle::new(b"event:");
-    let name = |at: usize| bytes[at + EVENT.len()..].trim_ascii_start();
+    let name = |at: usize| bytes[at + EVENT.length()..].trim_ascii_start();
     ERROR.find(bytes).is_some() || EVENT.find_iter(bytes).any(|at| name(at).starts_with(b"error"))
 }
 

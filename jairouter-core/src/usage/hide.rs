@@ -62,7 +62,7 @@ impl Partial {
 fn usage(events: Bytes) -> Bytes {
     // With every other event the usage is null, if it is there at all.
     let may_be_told = USAGE.find_iter(&events).any(|at| {
-        let value = events[at + USAGE.len()..].trim_ascii_start().strip_prefix(b":");
+        let value = events[at + USAGE.length()..].trim_ascii_start().strip_prefix(b":");
         value.is_some_and(|value| value.trim_ascii_start().first() == Some(&b'{'))
     });
     if !may_be_told {

@@ -40,7 +40,9 @@
 
 mod ask;
 mod hide;
+mod meter;
 mod told;
+mod watch;
 
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -53,7 +55,8 @@ use tower::{Layer, Service};
 
 pub use told::Usage;
 
-pub(crate) use told::Reported;
+pub(crate) use meter::BYTES_A_TOKEN;
+pub(crate) use watch::Watch;
 
 use self::hide::Partial;
 use crate::error::Error;

@@ -85,7 +85,7 @@ impl Reported {
     /// Takes the last usage in these bytes. In text that a model writes the quotes are escaped.
     fn look(&mut self, bytes: &[u8]) {
         let value = |at: usize| {
-            let value = bytes[at + USAGE.len()..].trim_ascii_start().strip_prefix(b":")?;
+            let value = bytes[at + USAGE.length()..].trim_ascii_start().strip_prefix(b":")?;
             // Of most events it is null.
             matches!(value.trim_ascii_start(), [b'{' | b'[', ..]).then_some(value)
         };

@@ -28,6 +28,7 @@ mod calls;
 mod choice;
 mod stream;
 mod whole;
+mod words;
 
 use http::Response;
 use jairouter_core::{Body, Endpoint, Error, InferenceRequest, refusal};

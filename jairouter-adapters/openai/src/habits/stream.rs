@@ -1,12 +1,13 @@
 //! Answers that come event by event.
 
 use bytes::BytesMut;
-use jairouter_core::translate::{self, Edit, Edited, Message, find};
+use jairouter_core::translate::{self, Edit, Edited, Message};
 use jairouter_core::{Error, InferenceRequest};
 use serde_json::json;
 
 use super::choice::{Choices, Form};
 use super::whole::mend_usage;
+use super::words;
 use super::{
     End, Habits, NO_IDS, REASONING, REASONING_TOKENS, REPEATED_DELTAS, SHARED_TOOL_IDS,
     STOP_AFTER_CALLS, UNASKED_USAGE,
@@ -80,7 +81,7 @@ impl Stream {
 
 impl Edit for Stream {
     fn concerns(&mut self, event: &[u8]) -> bool {
-        let (habits, may_have) = (self.habits, |word: &[u8]| find(event, word).is_some());
+        let habits = self.habits;
         let finish = Finish::of(event);
         self.finished |= finish.is_given;
         let is_unasked = habits.has(UNASKED_USAGE) && !self.wants_usage;
@@ -90,14 +91,14 @@ impl Edit for Stream {
             || habits.has(NO_IDS)
             || finish.is_odd
             || finish.is_given && habits.has(STOP_AFTER_CALLS)
-            || may_have(b"[DONE]")
-            || may_have(b"\"error\"")
-            || may_have(b"event:")
-            || habits.has(REASONING) && may_have(b"\"reasoning\"")
-            || looks_at_usage && may_have(b"\"usage\"")
-            || habits.has(REASONING_TOKENS) && may_have(b"\"reasoning_tokens\"")
-            || habits.has(CALLS) && may_have(b"\"tool_calls\"")
-            || habits.has(REPEATED_DELTAS) && may_have(b"\"role\"")
+            || words::DONE.is_in(event)
+            || words::ERROR.is_in(event)
+            || words::EVENT.is_in(event)
+            || habits.has(REASONING) && words::REASONING.is_in(event)
+            || looks_at_usage && words::USAGE.is_in(event)
+            || habits.has(REASONING_TOKENS) && words::REASONING_TOKENS.is_in(event)
+            || habits.has(CALLS) && words::TOOL_CALLS.is_in(event)
+            || habits.has(REPEATED_DELTAS) && words::ROLE.is_in(event)
     }
 
     fn edit(&mut self, message: Message<'_>, out: &mut BytesMut) -> Result<Edited, Error> {
@@ -155,12 +156,11 @@ pub(super) struct Finish {
 
 impl Finish {
     pub(super) fn of(mut bytes: &[u8]) -> Self {
-        const KEY: &[u8] = b"\"finish_reason\"";
         const KNOWN: [&[u8]; 5] =
             [b"stop\"", b"length\"", b"tool_calls\"", b"content_filter\"", b"function_call\""];
         let mut finish = Self::default();
-        while let Some(at) = find(bytes, KEY) {
-            bytes = &bytes[at + KEY.len()..];
+        while let Some(at) = words::FINISH_REASON.find(bytes) {
+            bytes = &bytes[at + words::FINISH_REASON.length()..];
             let value = bytes.trim_ascii_start().strip_prefix(b":").unwrap_or_default();
             if let Some(reason) = value.trim_ascii_start().strip_prefix(b"\"") {
                 finish.is_given |= !reason.starts_with(b"\"");

@@ -2,11 +2,11 @@
 
 use bytes::Bytes;
 use jairouter_core::Error;
-use jairouter_core::translate::{self, find};
+use jairouter_core::translate;
 use serde::de::IgnoredAny;
 
 use super::choice::{Choices, Form};
-use super::{Habits, NO_IDS, REASONING, REASONING_TOKENS, stream};
+use super::{Habits, NO_IDS, REASONING, REASONING_TOKENS, stream, words};
 use crate::fields::{Fields, is_empty};
 
 /// Rewrites an answer, if it has to be.
@@ -16,14 +16,13 @@ pub(super) fn whole(
     id: &str,
     bytes: Bytes,
 ) -> Result<Bytes, Error> {
-    let may_have = |word: &[u8]| find(&bytes, word).is_some();
     let concerns = choices.holds_back()
         || habits.has(NO_IDS)
-        || may_have(b"\"error\"")
+        || words::ERROR.is_in(&bytes)
         || stream::Finish::of(&bytes).is_odd
-        || habits.has(REASONING) && may_have(b"\"reasoning\"")
-        || habits.has(REASONING_TOKENS) && may_have(b"\"reasoning_tokens\"")
-        || habits.has(stream::CALLS) && may_have(b"\"tool_calls\"");
+        || habits.has(REASONING) && words::REASONING.is_in(&bytes)
+        || habits.has(REASONING_TOKENS) && words::REASONING_TOKENS.is_in(&bytes)
+        || habits.has(stream::CALLS) && words::TOOL_CALLS.is_in(&bytes);
     if !concerns {
         // What is half an answer is none.
         translate::parse::<IgnoredAny>(&bytes)?;

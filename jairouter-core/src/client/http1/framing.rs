@@ -65,9 +65,8 @@ impl Chunks {
             }
             (At::Digits | At::Blank, b' ' | b'\t') => At::Blank,
             (At::Digits | At::Blank, b';') => At::Extension,
-            (At::Extension, b'\n') => return Err(Fault::Invalid),
             (At::Digits | At::Blank | At::Extension, b'\r') => At::SizeEnd,
-            (At::Extension, _) => {
+            (At::Extension, other) if other != b'\n' => {
                 self.read_none()?;
                 At::Extension
             }
@@ -77,10 +76,9 @@ impl Chunks {
             (At::DataEnded, b'\n') => At::Size,
             (At::Trailer, b'\r') => At::End,
             (At::End, b'\n') => At::Over,
-            (At::Trailer | At::InTrailer, b'\n') => return Err(Fault::Invalid),
             (At::InTrailer, b'\r') => At::TrailerEnd,
             (At::TrailerEnd, b'\n') => At::Trailer,
-            (At::Trailer | At::InTrailer, _) => {
+            (At::Trailer | At::InTrailer, other) if other != b'\n' => {
                 self.read_none()?;
                 At::InTrailer
             }
