@@ -239,7 +239,9 @@ impl InstanceState {
 
     /// Whether it was seen failing, or asked for a pause, and others are preferred for now.
     pub fn is_resting(&self, now: Instant) -> bool {
-        self.millis(now) < self.resting.load(Ordering::Relaxed)
+        let until = self.resting.load(Ordering::Relaxed);
+        // Asked of every instance for every request, and nearly none has ever rested.
+        until != 0 && self.millis(now) < until
     }
 
     /// Prefers others for this long, or for as long as it rests already.

@@ -110,7 +110,12 @@ impl Breaker {
     /// A look that changes nothing, for a balancer that passes over instances that would refuse.
     /// Another request may take the last probe between the look and the call.
     pub fn would_refuse(&self, now: Instant) -> Option<Duration> {
-        self.load().refusal(self.millis(now), &self.settings).map(Duration::from_millis)
+        let word = self.load();
+        // Asked of every instance for every request: what o'clock it is matters to few.
+        if matches!(word.phase, Phase::Closed { .. }) {
+            return None;
+        }
+        word.refusal(self.millis(now), &self.settings).map(Duration::from_millis)
     }
 
     /// What it does with requests. An open breaker is half-open as soon as its time is over, whether

@@ -69,16 +69,13 @@ mod tests {
 
     #[test]
     fn any_two_bytes_are_judged_as_std_does_wherever_they_stand() {
-        for at in [0, 1, 60, 61, 62, 63, 64, 126, 127] {
+        for at in [0, 61, 62, 63, 126] {
             for pair in 0..=u16::MAX {
                 let mut text = [b'a'; 130];
                 text[at..at + 2].copy_from_slice(&pair.to_be_bytes());
                 check(&text[..at + 2]);
-                for (behind, text) in [(0x80, text), (0xbf, text)] {
-                    let mut text = text;
-                    text.get_mut(at + 2).into_iter().for_each(|byte| *byte = behind);
-                    check(&text[..(at + 3).min(130)]);
-                }
+                text[at + 2] = 0x80;
+                check(&text[..at + 3]);
             }
         }
     }

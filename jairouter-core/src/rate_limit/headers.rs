@@ -10,29 +10,31 @@ use super::limiter::{Quota, Unit};
 
 const RETRY_AFTER_MS: HeaderName = HeaderName::from_static("retry-after-ms");
 
-/// The names for a unit: limit, remaining, reset.
-const fn names(unit: Unit) -> [HeaderName; 3] {
-    match unit {
-        Unit::Requests => [
-            HeaderName::from_static("x-ratelimit-limit-requests"),
-            HeaderName::from_static("x-ratelimit-remaining-requests"),
-            HeaderName::from_static("x-ratelimit-reset-requests"),
-        ],
-        Unit::Tokens => [
-            HeaderName::from_static("x-ratelimit-limit-tokens"),
-            HeaderName::from_static("x-ratelimit-remaining-tokens"),
-            HeaderName::from_static("x-ratelimit-reset-tokens"),
-        ],
-    }
-}
+/// The names for a unit: limit, remaining, reset. In statics, so that nothing is checked or copied anew.
+type Names = [HeaderName; 3];
+
+static REQUESTS: Names = [
+    HeaderName::from_static("x-ratelimit-limit-requests"),
+    HeaderName::from_static("x-ratelimit-remaining-requests"),
+    HeaderName::from_static("x-ratelimit-reset-requests"),
+];
+
+static TOKENS: Names = [
+    HeaderName::from_static("x-ratelimit-limit-tokens"),
+    HeaderName::from_static("x-ratelimit-remaining-tokens"),
+    HeaderName::from_static("x-ratelimit-reset-tokens"),
+];
 
 /// `x-ratelimit-limit-…`, `-remaining-…` and `-reset-…`.
 pub(crate) fn quota(headers: &mut HeaderMap, quota: Quota) {
-    let [limit, remaining, reset] = names(quota.unit);
-    headers.insert(limit, HeaderValue::from(quota.limit));
-    headers.insert(remaining, HeaderValue::from(quota.remaining));
+    let [limit, remaining, reset] = match quota.unit {
+        Unit::Requests => &REQUESTS,
+        Unit::Tokens => &TOKENS,
+    };
+    headers.insert(limit.clone(), HeaderValue::from(quota.limit));
+    headers.insert(remaining.clone(), HeaderValue::from(quota.remaining));
     if let Ok(value) = HeaderValue::from_maybe_shared(Bytes::from(written(quota.reset))) {
-        headers.insert(reset, value);
+        headers.insert(reset.clone(), value);
     }
 }
 
@@ -49,7 +51,7 @@ fn written(duration: Duration) -> String {
     let millis = duration.as_nanos().div_ceil(1_000_000);
     let (seconds, rest) = (millis / 1000, millis % 1000);
     match seconds {
-        0 => format!("{millis}ms"),
+        0 => below_a_second(millis as u16),
         1..60 if rest == 0 => format!("{seconds}s"),
         1..60 => format!("{seconds}.{}s", format!("{rest:03}").trim_end_matches('0')),
         _ => {
@@ -57,6 +59,17 @@ fn written(duration: Duration) -> String {
             format!("{}m{}s", seconds / 60, seconds % 60)
         }
     }
+}
+
+/// As nearly every one is written: without the machinery of a format, and no longer than it is, since the
+/// value of a header would need another allocation for what is left over.
+fn below_a_second(millis: u16) -> String {
+    let digits = [millis / 100, millis / 10 % 10, millis % 10];
+    let zeros = digits.iter().take(2).take_while(|digit| **digit == 0).count();
+    let mut written = String::with_capacity(digits.len() - zeros + "ms".len());
+    written.extend(digits[zeros..].iter().map(|digit| char::from(b'0' + *digit as u8)));
+    written.push_str("ms");
+    written
 }
 
 #[cfg(test)]
@@ -69,6 +82,9 @@ mod tests {
             (0, "0ms"),
             (1, "1ms"),
             (20_000, "20ms"),
+            (100_000, "100ms"),
+            (507_000, "507ms"),
+            (999_000, "999ms"),
             (999_001, "1s"),
             (1_000_000, "1s"),
             (8_640_000, "8.64s"),

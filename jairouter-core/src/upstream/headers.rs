@@ -10,7 +10,7 @@ use crate::trace::{SpanId, TRACEPARENT, TRACESTATE, Trace};
 
 /// What of the caller's goes to an engine: nothing that could be a credential, a cookie, or the
 /// connection's own affair (RFC 9110, section 7.6.1).
-const FORWARDED: [HeaderName; 9] = [
+static FORWARDED: [HeaderName; 9] = [
     CONTENT_TYPE,
     ACCEPT,
     USER_AGENT,
@@ -23,7 +23,7 @@ const FORWARDED: [HeaderName; 9] = [
 ];
 
 /// What of an engine's goes to the caller, beside its `x-` headers.
-const RETURNED: [HeaderName; 6] = [
+static RETURNED: [HeaderName; 6] = [
     CONTENT_TYPE,
     CONTENT_LENGTH,
     CONTENT_ENCODING,
@@ -56,7 +56,8 @@ pub(super) fn outward(
 ) -> HeaderMap {
     let mut headers = HeaderMap::with_capacity(FORWARDED.len() + own.len() + more.len() + 2);
     headers.insert(HOST, host.clone());
-    let hop_by_hop = caller.contains_key(CONNECTION);
+    // Of our own list it can name none otherwise.
+    let hop_by_hop = names_others(caller) || !more.is_empty();
     let is_left_out = |name: &HeaderName| {
         own.contains_key(name) || hop_by_hop && is_named_by_connection(caller, name)
     };
@@ -86,11 +87,13 @@ pub(super) fn outward(
 
 /// Removes what is not for the caller.
 pub(super) fn inward(headers: &mut HeaderMap) {
+    let hop_by_hop = names_others(headers);
     // One after the other: to collect them first would cost allocations, and there are few.
     let next = |headers: &HeaderMap| {
         let unwanted = |name: &&HeaderName| {
             // Last of all, since it names others.
-            **name != CONNECTION && (!returned(name) || is_named_by_connection(headers, name))
+            **name != CONNECTION
+                && (!returned(name) || hop_by_hop && is_named_by_connection(headers, name))
         };
         headers.keys().find(unwanted).cloned()
     };
@@ -98,6 +101,14 @@ pub(super) fn inward(headers: &mut HeaderMap) {
         headers.remove(name);
     }
     headers.remove(CONNECTION);
+}
+
+/// Whether `Connection` says more than what becomes of the connection, as it hardly ever does.
+fn names_others(headers: &HeaderMap) -> bool {
+    let usual = [&b"keep-alive"[..], b"close"];
+    let is_usual =
+        |value: &HeaderValue| usual.iter().any(|one| value.as_bytes().eq_ignore_ascii_case(one));
+    !headers.get_all(CONNECTION).iter().all(is_usual)
 }
 
 /// Whether `Connection` says that this header is for the next hop alone.

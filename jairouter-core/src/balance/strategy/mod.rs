@@ -141,7 +141,8 @@ impl<'a> Candidates<'a> {
             return true;
         }
         let warmth = state.warmth(self.now, slow_start);
-        if warmth >= 1.0 {
+        // One is little enough for anybody, and spares a look at all the others.
+        if warmth >= 1.0 || state.in_flight() == 0 {
             return false;
         }
         // A share of what it may have, or of what the busiest has.
