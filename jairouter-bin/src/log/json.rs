@@ -215,7 +215,8 @@ mod tests {
     /// Whoever names a model or a key cannot write a line of their own.
     #[test]
     fn whatever_a_text_holds_is_read_back() {
-        for text in ["", "é\u{2028}", "a\"b\\c", "\r\n\t\0\u{1f}\u{7f}", "{\"level\":\"ERROR\"}\n"] {
+        for text in ["", "é\u{2028}", "a\"b\\c", "\r\n\t\0\u{1f}\u{7f}", "{\"level\":\"ERROR\"}\n"]
+        {
             let lines = logged(|| {
                 tracing::info!(text, shown = %text);
                 tracing::info!("{text}");

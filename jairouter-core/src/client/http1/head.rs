@@ -50,7 +50,8 @@ impl Heads {
             at += length;
             // What is said before the answer, but for a change of protocols that nobody has asked for.
             match head.response.status() {
-                status if status.is_informational() && status != StatusCode::SWITCHING_PROTOCOLS => {}
+                status
+                    if status.is_informational() && status != StatusCode::SWITCHING_PROTOCOLS => {}
                 _ => return Ok(Some((head, at))),
             }
         }

@@ -29,7 +29,8 @@ impl Outgoing {
         let (parts, payload) = request.into_parts();
         let length = payload.len();
         let copied = length <= COPIED;
-        let values = parts.headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4);
+        let values =
+            parts.headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4);
         let room = values.sum::<usize>() + if copied { length } else { 0 };
         let mut head = Vec::with_capacity(room + 256);
         head.extend_from_slice(parts.method.as_str().as_bytes());

@@ -14,8 +14,8 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::{Instant, timeout};
 
 use super::super::connect::unreachable;
-use super::heard::{Heard, Reads};
 use super::Http2;
+use super::heard::{Heard, Reads};
 use crate::error::Error;
 
 /// The most requests on a connection at a time, however many its instance takes.
