@@ -49,6 +49,8 @@ enum At {
     /// In the empty line.
     End,
     Over,
+    /// Where no chunks are.
+    Lost,
 }
 
 impl Chunks {
@@ -124,21 +126,29 @@ impl Framing {
         }
     }
 
+    /// Whether what has come after the data that was taken is none of an answer.
+    pub(super) fn fault(&self) -> Option<Fault> {
+        matches!(self, Self::Chunks(Chunks { at: At::Lost, .. })).then_some(Fault::Invalid)
+    }
+
     /// Takes the data out of what has come, and how much of that is the answer's.
-    pub(super) fn take(&mut self, input: &[u8]) -> Result<(Bytes, usize), Fault> {
+    pub(super) fn take(&mut self, input: &[u8]) -> (Bytes, usize) {
         let chunks = match self {
-            Self::Connection => return Ok((Bytes::copy_from_slice(input), input.len())),
+            Self::Connection => return (Bytes::copy_from_slice(input), input.len()),
             Self::Length(left) => {
                 let length = usize::try_from(*left).unwrap_or(usize::MAX).min(input.len());
                 *left -= length as u64;
-                return Ok((Bytes::copy_from_slice(&input[..length]), length));
+                return (Bytes::copy_from_slice(&input[..length]), length);
             }
             Self::Chunks(chunks) => chunks,
         };
         let (mut at, mut first, mut more) = (0, &input[..0], Vec::new());
-        while at < input.len() && chunks.at != At::Over {
+        while at < input.len() && !matches!(chunks.at, At::Over | At::Lost) {
             if chunks.at != At::Data {
-                chunks.step(input[at])?;
+                if chunks.step(input[at]).is_err() {
+                    // What came before it is data all the same.
+                    chunks.at = At::Lost;
+                }
                 at += 1;
                 continue;
             }
@@ -160,6 +170,6 @@ impl Framing {
             }
         }
         let data = if more.is_empty() { Bytes::copy_from_slice(first) } else { more.into() };
-        Ok((data, at))
+        (data, at)
     }
 }

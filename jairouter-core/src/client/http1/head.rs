@@ -34,12 +34,20 @@ pub(super) struct Heads {
     look_at: usize,
     /// Whether what answers has no body, whatever its head says.
     bodiless: bool,
+    #[cfg(test)]
+    looks: u32,
 }
 
 impl Heads {
     /// For the answer to a `HEAD`, or to anything else.
     pub(super) fn new(bodiless: bool) -> Self {
-        Self { partial: Vec::new(), look_at: 0, bodiless }
+        Self {
+            partial: Vec::new(),
+            look_at: 0,
+            bodiless,
+            #[cfg(test)]
+            looks: 0,
+        }
     }
 
     /// Takes more of it. If it is there, with how much of the input is its.
@@ -76,8 +84,9 @@ impl Heads {
             return Ok(None);
         }
         self.look_at = self.partial.len() * 2;
-        let Some((head, length)) = read(&self.partial, self.bodiless)? else { return Ok(None) };
+        let Some((head, length)) = self.look()? else { return Ok(None) };
         self.partial.clear();
+        self.look_at = 0;
         Ok(Some((head, length.saturating_sub(before))))
     }
 
@@ -87,10 +96,30 @@ impl Heads {
             self.look_at = self.partial.len() * 2;
         }
         // What follows a head is not in it.
-        if self.partial.len() > LARGEST && read(&self.partial, self.bodiless)?.is_none() {
+        if self.partial.len() > LARGEST && self.look()?.is_none() {
             return Err(Fault::TooLarge);
         }
         Ok(())
+    }
+
+    fn look(&mut self) -> Result<Option<(Head, usize)>, Fault> {
+        #[cfg(test)]
+        {
+            self.looks += 1;
+        }
+        read(&self.partial, self.bodiless)
+    }
+
+    /// Nothing more of it comes. What is wrong with that.
+    pub(super) fn end(&mut self) -> Fault {
+        self.look().err().unwrap_or(Fault::Cut)
+    }
+
+    /// How often what has come in pieces was read.
+    #[cfg(test)]
+    #[cfg(not(jairouter_loom))]
+    pub(super) fn looks(&self) -> u32 {
+        self.looks
     }
 }
 
@@ -137,10 +166,8 @@ const ROOM: usize = 12;
 
 /// RFC 9112, section 6.3.
 fn framing(response: &mut Response<()>, bodiless: bool) -> Result<Framing, Fault> {
-    let length = length(response.headers())?;
     let mut codings = response.headers().get_all(TRANSFER_ENCODING).iter();
-    let coding = (codings.next(), codings.next());
-    let is_chunked = match coding {
+    let is_chunked = match (codings.next(), codings.next()) {
         (None, _) => false,
         (Some(coding), None) if coding.as_bytes().eq_ignore_ascii_case(b"chunked") => true,
         // It would be read up to the end of the connection, as if it were data.
@@ -155,11 +182,15 @@ fn framing(response: &mut Response<()>, bodiless: bool) -> Result<Framing, Fault
         || status.is_informational()
         || status == StatusCode::NO_CONTENT
         || status == StatusCode::NOT_MODIFIED;
-    Ok(match (is_chunked, length) {
-        _ if has_none => Framing::Length(0),
-        (true, _) => Framing::Chunks(Chunks::NEW),
-        (false, Some(length)) => Framing::Length(length),
-        (false, None) => {
+    if has_none {
+        return Ok(Framing::Length(0));
+    }
+    if is_chunked {
+        return Ok(Framing::Chunks(Chunks::NEW));
+    }
+    Ok(match length(response.headers())? {
+        Some(length) => Framing::Length(length),
+        None => {
             response.extensions_mut().insert(CloseDelimited);
             Framing::Connection
         }

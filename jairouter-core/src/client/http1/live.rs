@@ -77,12 +77,12 @@ impl Live {
         loop {
             let read = scratch::poll_read(&mut self.stream, cx, |input| {
                 if input.is_empty() {
-                    return Err(Fault::Cut);
+                    return Err(heads.end());
                 }
                 *has_heard = true;
                 let Some((mut head, length)) = heads.push(input)? else { return Ok(None) };
                 let rest = &input[length..];
-                let (first, taken) = head.framing.take(rest)?;
+                let (first, taken) = head.framing.take(rest);
                 head.keeps &= taken == rest.len();
                 Ok(Some((head, first)))
             });
@@ -112,12 +112,15 @@ impl Live {
             // It is answered all the same.
             (self.outgoing, self.keeps) = (None, false);
         }
+        if let Some(fault) = self.framing.fault() {
+            return Poll::Ready(Err(fault.into()));
+        }
         let (framing, keeps) = (&mut self.framing, &mut self.keeps);
         let read = scratch::poll_read(&mut self.stream, cx, |input| {
             if input.is_empty() {
                 return framing.end().map(|()| Bytes::new());
             }
-            let (data, taken) = framing.take(input)?;
+            let (data, taken) = framing.take(input);
             *keeps &= taken == input.len();
             Ok(data)
         });
