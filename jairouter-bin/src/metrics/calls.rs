@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::fmt;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::task::{Context, Poll, ready};
 
 use http::Response;
@@ -81,8 +81,18 @@ pub(crate) struct Calls(Arc<Counted>);
 struct Counted {
     labels: InstanceLabels,
     durations: Durations,
-    /// What came of them, and how many were begun; not of probes.
-    requests: Option<(Family<CallLabels, Counter>, Counter)>,
+    /// The one of this instance, once there is one.
+    duration: OnceLock<Histogram>,
+    /// What came of them; not of probes.
+    requests: Option<Requests>,
+}
+
+#[derive(Debug)]
+struct Requests {
+    calls: Family<CallLabels, Counter>,
+    begun: Counter,
+    /// Those that were answered with 200, as nearly all are.
+    ok: OnceLock<Counter>,
 }
 
 impl Families {
@@ -128,14 +138,14 @@ impl Families {
         let instance = Arc::clone(&labels.instance);
         let selected = SelectionLabels { service, strategy, instance };
         let begun = self.selections.get_or_create(&selected).clone();
-        let requests = Some((self.calls.clone(), begun));
-        Calls(Arc::new(Counted { labels, durations: self.durations.clone(), requests }))
+        let requests = Requests { calls: self.calls.clone(), begun, ok: OnceLock::new() };
+        Calls::new(labels, self.durations.clone(), Some(requests))
     }
 
     /// The probes of this instance.
     pub(crate) fn probes(&self, adapter: &str, instance: &str) -> Calls {
         let labels = self.labels(adapter, instance);
-        Calls(Arc::new(Counted { labels, durations: self.probes.clone(), requests: None }))
+        Calls::new(labels, self.probes.clone(), None)
     }
 
     fn labels(&self, adapter: &str, instance: &str) -> InstanceLabels {
@@ -153,19 +163,30 @@ impl Families {
 }
 
 impl Calls {
+    fn new(labels: InstanceLabels, durations: Durations, requests: Option<Requests>) -> Self {
+        Self(Arc::new(Counted { labels, durations, duration: OnceLock::new(), requests }))
+    }
+
     fn begun(&self) {
-        if let Some((_, begun)) = &self.0.requests {
-            begun.inc();
+        if let Some(requests) = &self.0.requests {
+            requests.begun.inc();
         }
     }
 
     fn over(&self, status: Outcome, started: Instant) {
-        let Counted { labels, durations, requests } = &*self.0;
-        if let Some((calls, _)) = requests {
-            let InstanceLabels { adapter, instance } = labels.clone();
-            calls.get_or_create(&CallLabels { adapter, instance, status }).inc();
+        let Counted { labels, durations, duration, requests } = &*self.0;
+        if let Some(Requests { calls, ok, .. }) = requests {
+            let counter = || {
+                let InstanceLabels { adapter, instance } = labels.clone();
+                calls.get_or_create(&CallLabels { adapter, instance, status }).clone()
+            };
+            match status {
+                Outcome::Status(200) => ok.get_or_init(counter).inc(),
+                _ => counter().inc(),
+            };
         }
-        durations.get_or_create(labels).observe(started.elapsed().as_secs_f64());
+        let duration = duration.get_or_init(|| durations.get_or_create(labels).clone());
+        duration.observe(started.elapsed().as_secs_f64());
     }
 }
 

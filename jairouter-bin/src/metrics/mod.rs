@@ -89,7 +89,7 @@ pub struct Metrics {
     last_success: Gauge<f64, AtomicU64>,
     pub(crate) panics: Counter,
     /// The models that may be named: that are served, or were.
-    models: RwLock<HashSet<Box<str>>>,
+    models: RwLock<HashSet<Arc<str>>>,
     pub(crate) snapshot: Arc<scrape::Current>,
 }
 
@@ -108,13 +108,13 @@ struct ServiceLabels {
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct ModelLabels {
     gen_ai_operation_name: &'static str,
-    gen_ai_request_model: Box<str>,
+    gen_ai_request_model: Arc<str>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct TokenLabels {
     gen_ai_operation_name: &'static str,
-    gen_ai_request_model: Box<str>,
+    gen_ai_request_model: Arc<str>,
     gen_ai_token_type: &'static str,
 }
 
@@ -274,9 +274,10 @@ impl Metrics {
         }
     }
 
-    fn model(&self, name: &str) -> Box<str> {
+    /// Shared, since it is a label of several metrics of each request.
+    fn model(&self, name: &str) -> Arc<str> {
         let models = self.models.read().unwrap_or_else(PoisonError::into_inner);
-        if models.contains(name) { name.into() } else { OTHER.into() }
+        models.get(name).map_or_else(|| OTHER.into(), Arc::clone)
     }
 
     /// What is served from now on.

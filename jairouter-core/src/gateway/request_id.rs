@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue};
 
-use crate::trace::random;
+use crate::trace::{random, write_hex};
 
 pub(super) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
@@ -28,9 +28,11 @@ fn is_fit(id: &[u8]) -> bool {
 
 /// 128 random bits, in hexadecimal.
 fn new() -> HeaderValue {
-    let id = format!("{:016x}{:016x}", random(), random());
+    let mut id = [0; 32];
+    write_hex(u128::from(random()) << 64 | u128::from(random()), &mut id);
     // Hexadecimal digits are fit for a header.
-    HeaderValue::from_maybe_shared(Bytes::from(id)).unwrap_or(HeaderValue::from_static("none"))
+    let id = HeaderValue::from_maybe_shared(Bytes::copy_from_slice(&id));
+    id.unwrap_or(HeaderValue::from_static("none"))
 }
 
 #[cfg(test)]

@@ -77,17 +77,19 @@ fn has_fit_state(headers: &HeaderMap) -> bool {
     (1..=MOST_ENTRIES).contains(&entries) && length <= LONGEST_STATE + 1
 }
 
+/// The last digits of a number, as many as there is room for.
+pub(crate) fn write_hex(mut number: u128, digits: &mut [u8]) {
+    for digit in digits.iter_mut().rev() {
+        *digit = b"0123456789abcdef"[(number & 15) as usize];
+        number >>= 4;
+    }
+}
+
 /// Version 00, whatever came: the flags of another one may mean something else.
 pub(super) fn traceparent(id: TraceId, span: SpanId, sampled: bool) -> HeaderValue {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
     let mut text = *b"00-00000000000000000000000000000000-0000000000000000-00";
-    let (id, span) = (id.to_u128(), span.to_u64());
-    for (nth, digit) in text[3..35].iter_mut().enumerate() {
-        *digit = DIGITS[(id >> (124 - 4 * nth)) as usize & 15];
-    }
-    for (nth, digit) in text[36..52].iter_mut().enumerate() {
-        *digit = DIGITS[(span >> (60 - 4 * nth)) as usize & 15];
-    }
+    write_hex(id.to_u128(), &mut text[3..35]);
+    write_hex(span.to_u64().into(), &mut text[36..52]);
     text[54] += u8::from(sampled);
     // Digits and dashes are fit for a header.
     let value = HeaderValue::from_maybe_shared(Bytes::copy_from_slice(&text));

@@ -35,6 +35,7 @@ use http::uri::Authority;
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 pub use attempts::Asked;
+pub(crate) use context::write_hex;
 pub(crate) use ids::random;
 pub use ids::{SpanId, TraceId};
 

@@ -94,7 +94,8 @@ async fn hypers(bytes: &[u8]) -> Result<Answer, ()> {
     let (answer, ()) = tokio::join!(answer, server);
     let (mut parts, mut body) = answer.map_err(drop)?.into_parts();
     let codings: Vec<_> = parts.headers.get_all(TRANSFER_ENCODING).iter().collect();
-    let is_chunked = matches!(codings[..], [one] if one.as_bytes().eq_ignore_ascii_case(b"chunked"));
+    let is_chunked =
+        matches!(codings[..], [one] if one.as_bytes().eq_ignore_ascii_case(b"chunked"));
     if !codings.is_empty() && !is_chunked {
         return Err(());
     }
@@ -118,7 +119,10 @@ fn cut<'a>(bytes: &'a [u8], at: &[usize]) -> Vec<&'a [u8]> {
     at.sort_unstable();
     let ends = at.iter().copied().chain([bytes.len()]);
     let begins = [0].into_iter().chain(at.iter().copied());
-    begins.zip(ends).map(|(begin, end): (usize, usize)| &bytes[Range { start: begin, end }]).collect()
+    begins
+        .zip(ends)
+        .map(|(begin, end): (usize, usize)| &bytes[Range { start: begin, end }])
+        .collect()
 }
 
 fn line() -> impl Strategy<Value = String> {
@@ -250,7 +254,8 @@ proptest! {
 fn a_head_has_its_bounds_however_it_comes() {
     let line = format!("x: {}\r\n", "y".repeat(1000));
     for (lines, expected) in [(100, None), (127, None), (129, Some(Fault::Invalid))] {
-        let head = format!("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n{}\r\n", "x: y\r\n".repeat(lines));
+        let head =
+            format!("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n{}\r\n", "x: y\r\n".repeat(lines));
         assert_eq!(ours(&[head.as_bytes()]).0.err(), expected, "{lines} lines");
     }
     let large = format!("HTTP/1.1 200 OK\r\n{}\r\n", line.repeat(127));
@@ -281,7 +286,10 @@ fn what_follows_an_answer_makes_its_connection_unfit() {
         ("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok", true),
         ("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok!", false),
         ("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n", true),
-        ("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\nHTTP/1.1", false),
+        (
+            "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\nHTTP/1.1",
+            false,
+        ),
         ("HTTP/1.1 200 OK\r\ncontent-length: 2\r\nconnection: x, Close\r\n\r\nok", false),
         ("HTTP/1.0 200 OK\r\ncontent-length: 2\r\n\r\nok", false),
         ("HTTP/1.0 200 OK\r\ncontent-length: 2\r\nconnection: keep-alive\r\n\r\nok", true),
