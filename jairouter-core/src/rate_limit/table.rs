@@ -2,12 +2,16 @@
 
 use std::hash::{BuildHasher, RandomState};
 use std::net::IpAddr;
+use std::sync::OnceLock;
 
 use super::algorithm::Word;
 use crate::sync::{AtomicU64, Ordering};
 
 /// How many places a key may be found in.
 const WAYS: usize = 8;
+
+/// The most places that are made together, once one of them is needed: 1 KiB.
+const BLOCK: usize = 64;
 
 /// A key that is none.
 const EMPTY: u64 = 0;
@@ -19,7 +23,9 @@ const EMPTY: u64 = 0;
 /// that is good for anybody. The one request that may slip between the look and the take-over is
 /// charged to the new owner.
 pub(super) struct Table {
-    slots: Box<[Slot]>,
+    blocks: Box<[OnceLock<Box<[Slot]>>]>,
+    /// How many places each of them has.
+    block: usize,
     /// Secret, so that nobody can choose addresses that meet in one place.
     hasher: RandomState,
 }
@@ -31,12 +37,16 @@ pub(super) struct Slot {
 }
 
 impl Table {
-    /// A table of at least this many places, 16 bytes each.
+    /// A table of at least this many places, 16 bytes each. What nobody has needed yet takes a quarter of a byte.
     pub(super) fn new(places: usize) -> Self {
         let places = places.clamp(WAYS, 1 << 26).next_power_of_two();
-        let slot = || Slot { key: AtomicU64::new(EMPTY), word: Word::fresh() };
-        let slots = std::iter::repeat_with(slot).take(places).collect();
-        Self { slots, hasher: RandomState::new() }
+        let block = places.min(BLOCK);
+        let blocks = std::iter::repeat_with(OnceLock::new).take(places / block).collect();
+        Self { blocks, block, hasher: RandomState::new() }
+    }
+
+    fn places(&self) -> usize {
+        self.blocks.len() * self.block
     }
 
     /// The key of a client, by its address: an IPv6 network of 64 bits is one client (RFC 6177 gives
@@ -52,7 +62,11 @@ impl Table {
 
     /// Where the key is, or else whether it could have a place.
     pub(super) fn find(&self, key: u64, is_new: impl Fn(u64) -> bool) -> Result<&Slot, bool> {
-        let mut set = self.set(key).map(|place| self.at(place));
+        let places = self.set(key);
+        if self.blocks[places.start / self.block].get().is_none() {
+            return Err(true);
+        }
+        let mut set = places.map(|place| self.at(place));
         match set.clone().find(|slot| slot.is(key)) {
             Some(slot) => Ok(slot),
             None => Err(set.any(|slot| slot.is(EMPTY) || is_new(slot.word.get()))),
@@ -81,17 +95,19 @@ impl Table {
 
     /// What is at a place.
     pub(super) fn at(&self, place: usize) -> &Slot {
-        &self.slots[place]
+        let slot = || Slot { key: AtomicU64::new(EMPTY), word: Word::fresh() };
+        let block = || std::iter::repeat_with(slot).take(self.block).collect();
+        &self.blocks[place / self.block].get_or_init(block)[place % self.block]
     }
 
     fn set(&self, key: u64) -> std::ops::Range<usize> {
-        let start = (key as usize) & (self.slots.len() - 1) & !(WAYS - 1);
+        let start = (key as usize) & (self.places() - 1) & !(WAYS - 1);
         start..start + WAYS
     }
 
-    /// In bytes.
+    /// In bytes, once there have been clients enough.
     pub(super) fn size(&self) -> usize {
-        size_of_val(&*self.slots)
+        self.places() * size_of::<Slot>()
     }
 }
 
@@ -103,6 +119,6 @@ impl Slot {
 
 impl std::fmt::Debug for Table {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Table").field("places", &self.slots.len()).finish_non_exhaustive()
+        f.debug_struct("Table").field("places", &self.places()).finish_non_exhaustive()
     }
 }
