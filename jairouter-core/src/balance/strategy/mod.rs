@@ -1,5 +1,6 @@
 //! How an instance is chosen.
 
+mod draw;
 mod hash;
 mod least;
 mod random;
