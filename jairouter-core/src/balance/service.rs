@@ -13,7 +13,7 @@ use super::budget::{Retries, RetryBudget};
 use super::future::ResponseFuture;
 use super::layer::Settings;
 use super::state::{InFlight, InstanceState};
-use super::strategy::{Candidates, Strategy, Which};
+use super::strategy::{Busiest, Candidates, Strategy, Which};
 use super::tried::Tried;
 use crate::body::GuardedBody;
 use crate::error::{Error, Kind};
@@ -201,7 +201,8 @@ impl<S: Clone> Pool<S> {
     ) -> Option<Picked<S>> {
         let shared = &*self.shared;
         let well = Which::Well(shared.settings.slow_start);
-        let candidates = Candidates::new(&shared.states, tried, now, well);
+        let busiest = Busiest::unknown();
+        let candidates = Candidates::new(&shared.states, tried, now, well, &busiest);
         let taken = if request.extensions.get::<LastCall>().is_some() && tried.is_empty() {
             shared.take(request, &candidates.only(Which::Resting))
         } else {
@@ -221,13 +222,15 @@ impl<S: Clone> Pool<S> {
 
     /// Where a request that has been to these waits for a place at another, if one would have it.
     pub(super) fn room_for(&self, tried: &Tried, now: Instant) -> Option<&Arc<Room>> {
-        let candidates = Candidates::new(&self.shared.states, tried, now, Which::All);
-        self.shared.room.as_ref().filter(|_| candidates.may_be_waited_for())
+        let busiest = Busiest::unknown();
+        let all = Candidates::new(&self.shared.states, tried, now, Which::All, &busiest);
+        self.shared.room.as_ref().filter(|_| all.may_be_waited_for())
     }
 
     /// Whether it may wait on, if it does.
     pub(super) fn may_recover(&self, tried: &Tried, now: Instant) -> bool {
-        Candidates::new(&self.shared.states, tried, now, Which::All).may_recover()
+        let busiest = Busiest::unknown();
+        Candidates::new(&self.shared.states, tried, now, Which::All, &busiest).may_recover()
     }
 
     /// That an instance is full, if one is that would be asked otherwise.
@@ -278,7 +281,10 @@ impl Shared {
     ) -> Option<(usize, InFlight)> {
         // Another request may take the last place between the choice and the count.
         for _ in 0..=self.states.len() {
-            let index = self.strategy.select(request, candidates)?;
+            let index = match candidates.come_from() {
+                Some(last) => candidates.after(last)?,
+                None => self.strategy.select(request, candidates)?,
+            };
             if let Some(in_flight) = self.states[index].acquire() {
                 return Some((index, in_flight));
             }
@@ -299,17 +305,18 @@ impl Shared {
             states.filter_map(|state| Some((state, state.breaker()?, state.relents_after()?)))
         };
         // The more there are, the sooner the next one, so that none waits for long.
-        let pause = SOON.min(ROUND / relenting().count().max(1) as u32).as_millis() as u64;
+        let pause = SOON.min(ROUND / relenting().count().max(1) as u32).as_millis().max(1) as u64;
         let at = now.saturating_duration_since(self.epoch).as_millis() as u64;
         let last = self.relented.load(Ordering::Relaxed);
         let (next, order) = (last + pause, Ordering::Relaxed);
         if at < next || self.relented.compare_exchange(last, at, order, order).is_err() {
             return false;
         }
-        // Each in its turn.
-        let mut turns: Vec<_> = relenting().collect();
-        turns.sort_by_key(|(state, ..)| state.asked_anyway());
-        let due = turns.into_iter().find(|(state, _, after)| state.ask_anyway(now, *after));
+        // Each in its turn: the one that was asked the longest ago. If another request has just had it, so
+        // has the pool its probe.
+        let due = relenting().filter(|(state, _, after)| state.may_be_asked_anyway(now, *after));
+        let due = due.min_by_key(|(state, ..)| state.asked_anyway());
+        let due = due.filter(|(state, _, after)| state.ask_anyway(now, *after));
         due.inspect(|(_, breaker, _)| breaker.probe_soon(now)).is_some()
     }
 }

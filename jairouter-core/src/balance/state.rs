@@ -31,27 +31,30 @@ const SETTLED: Duration = Duration::from_secs(1);
 pub(crate) type Rooms = Vec<(Arc<Room>, Option<u64>)>;
 
 /// What the balancer knows of an instance: shared by every clone of it and kept across reloads.
+///
+/// What a choice looks at comes first, in one line of the cache: a balancer may look at thousands.
+#[repr(C, align(64))]
 pub struct InstanceState {
-    id: Box<str>,
-    /// The id as a header value, unless it holds what one cannot.
-    header: Option<HeaderValue>,
-    weight: AtomicU16,
-    max_concurrency: AtomicU32,
     in_flight: AtomicU32,
+    max_concurrency: AtomicU32,
+    weight: AtomicU16,
     up: AtomicBool,
-    /// Until when it rests, in milliseconds after the epoch.
-    resting: AtomicU64,
-    /// When it failed, in the same and one more; 0 if it has answered since.
-    failed: AtomicU64,
     /// Whether it fails: it is passed over while this would refuse.
     breaker: OnceLock<Arc<Breaker>>,
     /// Whether it may be asked, as those know who probe it.
     health: OnceLock<Arc<Health>>,
-    /// Where places at it are waited for.
-    rooms: ArcSwapOption<Rooms>,
+    /// Until when it rests, in milliseconds after the epoch.
+    resting: AtomicU64,
+    /// When it failed, in the same and one more; 0 if it has answered since.
+    failed: AtomicU64,
+    epoch: Instant,
     /// When it was last asked against what is known of it, in the same as `failed`.
     asked_anyway: AtomicU64,
-    epoch: Instant,
+    /// Where places at it are waited for.
+    rooms: ArcSwapOption<Rooms>,
+    id: Box<str>,
+    /// The id as a header value, unless it holds what one cannot.
+    header: Option<HeaderValue>,
 }
 
 impl InstanceState {
@@ -116,6 +119,11 @@ impl InstanceState {
     /// The breaker around it, if it has one.
     pub fn breaker(&self) -> Option<&Arc<Breaker>> {
         self.breaker.get()
+    }
+
+    /// Whether its breaker would refuse a request now.
+    pub(super) fn refuses(&self, now: Instant) -> bool {
+        self.breaker.get().is_some_and(|breaker| breaker.refuses(now))
     }
 
     /// How long until its breaker lets a request pass; `None` if it does now.
@@ -204,11 +212,16 @@ impl InstanceState {
         self.asked_anyway.load(Ordering::Relaxed)
     }
 
+    /// Whether [`ask_anyway`](Self::ask_anyway) would say so.
+    pub(super) fn may_be_asked_anyway(&self, now: Instant, pause: Duration) -> bool {
+        let last = self.asked_anyway();
+        last == 0 || last + pause.as_millis() as u64 <= self.millis(now) + 1
+    }
+
     /// Whether it may be asked now against what is known of it, once in this time.
     pub(super) fn ask_anyway(&self, now: Instant, pause: Duration) -> bool {
-        let last = self.asked_anyway();
-        let at = self.millis(now) + 1;
-        let is_due = last == 0 || last + pause.as_millis() as u64 <= at;
+        let (last, at) = (self.asked_anyway(), self.millis(now) + 1);
+        let is_due = self.may_be_asked_anyway(now, pause);
         let (success, failure) = (Ordering::Relaxed, Ordering::Relaxed);
         is_due && self.asked_anyway.compare_exchange(last, at, success, failure).is_ok()
     }

@@ -1,7 +1,7 @@
-//! A pool whose breakers open.
+//! A pool whose breakers open, and one that is at its limits.
 
 use std::future::ready;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -15,6 +15,7 @@ use crate::Body;
 use crate::circuit_breaker::{Breaker, CircuitBreakerLayer, Settings as BreakerSettings};
 use crate::error::{Error, Kind};
 use crate::health::Health;
+use crate::rate_limit::{Limit, Limiter, RateLimitLayer, TokenBucket};
 use crate::request::InferenceRequest;
 
 /// How long after the last failure one is answered again, asked ten times a second.
@@ -89,4 +90,44 @@ async fn each_failure_is_told_with_its_request_and_whoever_sees_a_breaker_open_s
     let model = request().model.to_string();
     let one = |opened| (model.clone(), "a".to_owned(), Kind::Failed, opened);
     assert_eq!(*told.lock().unwrap(), [one(false), one(true)]);
+}
+
+/// Counts how often it is asked.
+#[derive(Clone, Default)]
+struct Counted(LeastConnections, Arc<AtomicUsize>);
+
+impl Strategy for Counted {
+    fn select(&self, request: &InferenceRequest, candidates: &Candidates<'_>) -> Option<usize> {
+        self.1.fetch_add(1, Ordering::Relaxed);
+        self.0.select(request, candidates)
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_one_that_has_room_is_found_and_not_by_looking_for_the_best_of_all_each_time() {
+    let limits = (0..200).map(|index| {
+        // A token a century.
+        let limit = Limit::new(TokenBucket::new(1e-9, 1));
+        if index != 77 {
+            drop(limit.acquire(&request(), Instant::now()).unwrap());
+        }
+        Arc::new(limit)
+    });
+    let instances: Vec<_> = limits
+        .enumerate()
+        .map(|(index, limit)| {
+            let engine = service_fn(move |_: InferenceRequest| {
+                assert_eq!(index, 77, "the others are at their limits");
+                ready(Ok::<_, Error>(Response::new(Body::empty())))
+            });
+            Instance::new(index.to_string(), RateLimitLayer::of_instance(limit).layer(engine))
+        })
+        .collect();
+    let strategy = Counted::default();
+    let looks = Arc::clone(&strategy.1);
+    let pool = LoadBalanceLayer::new(strategy).layer(instances);
+    assert!(pool.clone().oneshot(request()).await.is_ok());
+    assert!(looks.load(Ordering::Relaxed) <= 20, "{looks:?} looks at two hundred");
+    let Err(refused) = pool.oneshot(request()).await else { panic!("all are at their limits") };
+    assert_eq!(refused.kind(), Kind::Busy);
 }

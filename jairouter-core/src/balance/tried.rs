@@ -5,19 +5,24 @@ pub(super) const MOST_ATTEMPTS: usize = 8;
 
 /// Instances that were asked, or that refused before anything was sent to them. Those of pools of
 /// any usual size cost no allocation.
+///
+/// A bit for each, so that a request that every one of a thousand instances refuses does not look
+/// through all of them again for each of them.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Tried {
-    /// A bit for each of the first.
     first: u64,
-    more: Vec<u16>,
+    more: Vec<u64>,
+    count: u16,
+    last: u16,
 }
 
 impl Tried {
     pub(super) fn contains(&self, index: usize) -> bool {
-        match index {
-            0..64 => self.first & 1 << index != 0,
-            _ => self.more.iter().any(|tried| usize::from(*tried) == index),
-        }
+        let word = match index / 64 {
+            0 => self.first,
+            nth => self.more.get(nth - 1).copied().unwrap_or(0),
+        };
+        word & 1 << (index % 64) != 0
     }
 
     /// A bit for each that has one. What has none is found out by asking.
@@ -26,15 +31,30 @@ impl Tried {
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.first == 0 && self.more.is_empty()
+        self.count == 0
+    }
+
+    /// How many they are.
+    pub(super) fn count(&self) -> usize {
+        self.count.into()
+    }
+
+    /// The last of them.
+    pub(super) fn last(&self) -> usize {
+        self.last.into()
     }
 
     pub(super) fn push(&mut self, index: usize) {
-        match index {
-            0..64 => self.first |= 1 << index,
-            // A pool holds at most `u16::MAX` instances: checked where it is built.
-            _ => self.more.push(index as u16),
-        }
+        let word = match index / 64 {
+            0 => &mut self.first,
+            nth => {
+                self.more.resize(self.more.len().max(nth), 0);
+                &mut self.more[nth - 1]
+            }
+        };
+        *word |= 1 << (index % 64);
+        // A pool holds at most `u16::MAX` instances: checked where it is built.
+        (self.count, self.last) = (self.count.saturating_add(1), index as u16);
     }
 }
 
@@ -48,6 +68,10 @@ mod tests {
         for index in (0..200).step_by(2) {
             tried.push(index);
         }
-        assert!((0..200).all(|index| tried.contains(index) == index.is_multiple_of(2)));
+        assert!(
+            (0..300)
+                .all(|index| { tried.contains(index) == (index < 200 && index.is_multiple_of(2)) })
+        );
+        assert_eq!((tried.count(), tried.last()), (100, 198));
     }
 }

@@ -1,11 +1,12 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use fastrand::Rng;
 use md5::Md5;
 use sha1::Sha1;
 use sha2::{Digest, Sha256};
 
-use super::{Candidates, InstanceState, Strategy};
+use super::{Candidates, InstanceState, Strategy, draw};
 use crate::request::InferenceRequest;
 
 /// How often an address is hashed anew when its instance cannot be asked.
@@ -13,6 +14,9 @@ const REHASHES: u32 = 20;
 
 /// The most points on a ring.
 const MOST_POINTS: u64 = 1 << 20;
+
+/// How many points of a ring are looked at before it is found out who is there at all.
+const NEAR: usize = 64;
 
 /// The digest behind [`IpHash`] and [`ConsistentHash`]. None of them guards anything here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -75,21 +79,18 @@ impl IpHash {
 
 impl Strategy for IpHash {
     fn bind(&mut self, instances: &[Arc<InstanceState>]) {
-        let running = instances.iter().scan(0, |sum, state| {
-            *sum += u64::from(state.weight());
-            Some(*sum)
-        });
-        self.shares = running.collect();
+        self.shares = draw::shares(instances);
     }
 
     fn select(&self, request: &InferenceRequest, candidates: &Candidates<'_>) -> Option<usize> {
         let (total, key) = (*self.shares.last()?, caller(request));
-        let mut hashed = (0..REHASHES).map(|salt| {
-            let ticket = self.algorithm.hash(&key, salt) % total;
-            self.shares.partition_point(|share| *share <= ticket)
-        });
+        let mut hashed = (0..REHASHES)
+            .map(|salt| draw::holder(&self.shares, self.algorithm.hash(&key, salt) % total));
         let found = hashed.find(|index| candidates.contains(*index));
-        found.or_else(|| candidates.iter().next().map(|(index, _)| index))
+        // Few are left. Were it the first of them, that one would have all such callers.
+        found.or_else(|| {
+            draw::by_weight(candidates, &mut Rng::with_seed(self.algorithm.hash(&key, REHASHES)))
+        })
     }
 }
 
@@ -132,7 +133,13 @@ impl Strategy for ConsistentHash {
         let start = self.ring.partition_point(|(at, _)| *at < point);
         let (before, behind) = self.ring.split_at(start);
         let mut onward = behind.iter().chain(before).map(|(_, index)| usize::from(*index));
-        onward.find(|index| candidates.contains(*index))
+        let near = onward.by_ref().take(NEAR).find(|index| candidates.contains(*index));
+        near.or_else(|| {
+            // Few are left, or none: each instance is asked once, and not at each of its points.
+            let are = (0..candidates.all().len()).map(|index| candidates.contains(index));
+            let are: Box<[bool]> = are.collect();
+            if are.contains(&true) { onward.find(|index| are[*index]) } else { None }
+        })
     }
 }
 
@@ -181,6 +188,35 @@ mod tests {
             check(&mut IpHash::new(algorithm), 0.04);
             check(&mut ConsistentHash::new(algorithm, 150), 0.10);
         }
+    }
+
+    #[test]
+    fn the_callers_of_many_that_are_down_spread_over_the_few_that_are_left() {
+        let pool = pool(&[1; 200]);
+        for state in &pool[2..198] {
+            state.set_up(false);
+        }
+        let mut strategy = IpHash::new(HashAlgorithm::Md5);
+        strategy.bind(&pool);
+        let homes = homes(&strategy, &pool);
+        for left in [0, 1, 198, 199] {
+            let share = share(&homes, left);
+            assert!((share - 0.25).abs() < 0.05, "{left} has {share}");
+        }
+        assert_eq!(homes, self::homes(&strategy, &pool), "a caller stays");
+    }
+
+    #[test]
+    fn a_ring_of_which_one_is_left_finds_it_and_none_where_none_is() {
+        let pool = pool(&[1; 300]);
+        let mut strategy = ConsistentHash::new(HashAlgorithm::Md5, 150);
+        strategy.bind(&pool);
+        for (index, state) in pool.iter().enumerate() {
+            state.set_up(index == 77);
+        }
+        assert!(homes(&strategy, &pool).iter().all(|home| *home == 77));
+        pool[77].set_up(false);
+        assert_eq!(choose_for(&strategy, &pool, &from(Ipv4Addr::LOCALHOST.into())), None);
     }
 
     #[test]

@@ -1,15 +1,15 @@
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use super::{Candidates, InstanceState, Strategy};
+use super::{Candidates, InstanceState, Strategy, draw};
 use crate::request::InferenceRequest;
-
-/// How often instances are drawn before the candidates among them are counted.
-const DRAWS: usize = 16;
 
 /// The one with the fewest requests in flight for its weight; equals take turns.
 #[derive(Debug, Default)]
 pub struct LeastConnections {
     turn: AtomicUsize,
+    /// The greatest weight: who has that, and nothing to do, is not outdone.
+    heaviest: u16,
 }
 
 impl LeastConnections {
@@ -22,18 +22,43 @@ impl LeastConnections {
 /// A clone takes turns of its own.
 impl Clone for LeastConnections {
     fn clone(&self) -> Self {
-        Self::new()
+        Self { turn: AtomicUsize::new(0), heaviest: self.heaviest }
     }
 }
 
 impl Strategy for LeastConnections {
+    fn bind(&mut self, instances: &[Arc<InstanceState>]) {
+        self.heaviest = instances.iter().map(|state| state.weight()).max().unwrap_or(0);
+    }
+
     fn select(&self, _: &InferenceRequest, candidates: &Candidates<'_>) -> Option<usize> {
-        let count = candidates.all().len();
-        let turn = self.turn.fetch_add(1, Ordering::Relaxed).checked_rem(count)?;
+        let states = candidates.all();
+        let turn = self.turn.fetch_add(1, Ordering::Relaxed).checked_rem(states.len())?;
+        let mut least: Option<(usize, Load)> = None;
         // Among equals, the first one from this turn on.
-        let from_turn = candidates.within(turn..count).chain(candidates.within(0..turn));
-        let least = from_turn.min_by(|(_, a), (_, b)| load(a, b).cmp(&load(b, a)));
-        least.map(|(index, _)| index)
+        'all: for places in [turn..states.len(), 0..turn] {
+            for (index, state) in places.clone().zip(&states[places]) {
+                let load = Load::of(state);
+                // Whether it may be asked takes longer to find out than how busy it is, and there are
+                // thousands: so it is asked of those only that would be chosen.
+                let is_less = least.as_ref().is_none_or(|(_, least)| load.is_less_than(least));
+                if is_less && candidates.contains(index) {
+                    let is_idle = load.is_idle() && load.weight == u64::from(self.heaviest);
+                    least = Some((index, load));
+                    if is_idle {
+                        break 'all;
+                    }
+                }
+            }
+        }
+        let (index, _) = least?;
+        // The next turn is the next one's. Were it that of the next one in the order, whether it can be
+        // asked or not, who follows on a row of those that are down would have the turns of all of them.
+        let skipped = (index + states.len() - turn) % states.len();
+        if skipped > 0 {
+            self.turn.fetch_add(skipped, Ordering::Relaxed);
+        }
+        Some(index)
     }
 }
 
@@ -51,56 +76,36 @@ impl PowerOfTwoChoices {
 
 impl Strategy for PowerOfTwoChoices {
     fn select(&self, _: &InferenceRequest, candidates: &Candidates<'_>) -> Option<usize> {
-        if let Some(chosen) = drawn(candidates) {
-            return Some(chosen);
-        }
-        // So few are candidates that they have to be looked for.
-        let count = candidates.iter().count();
-        if count < 2 {
-            return candidates.iter().next().map(|(index, _)| index);
-        }
-        let first = fastrand::usize(..count);
-        let second = (first + fastrand::usize(1..count)) % count;
-        // Either may have dropped out since the count.
-        let mut drawn =
-            candidates.iter().enumerate().filter(|(nth, _)| [first, second].contains(nth));
-        match (drawn.next(), drawn.next()) {
-            (Some((_, a)), Some((_, b))) => Some(less_busy(a, b)),
-            _ => candidates.iter().next().map(|(index, _)| index),
-        }
+        let mut random = fastrand::Rng::with_seed(fastrand::u64(..));
+        let [a, b] = draw::two(candidates, &mut random)?;
+        Some(if Load::of(b.1).is_less_than(&Load::of(a.1)) { b.0 } else { a.0 })
     }
 }
 
-/// The less busy of two that are drawn from all instances until they are candidates, and two different
-/// ones: as likely any two as if the candidates had been counted, which looks at every instance. Nothing if
-/// that takes too many draws.
-fn drawn(candidates: &Candidates<'_>) -> Option<usize> {
-    let all = candidates.all();
-    if all.len() < 2 {
-        return None;
+/// How busy one would be with one more request.
+#[derive(Debug, Clone, Copy)]
+struct Load {
+    requests: u64,
+    weight: u64,
+}
+
+impl Load {
+    fn of(state: &InstanceState) -> Self {
+        Self { requests: u64::from(state.in_flight()) + 1, weight: state.weight().into() }
     }
-    let mut draws = (0..DRAWS).map(|_| fastrand::usize(..all.len()));
-    let first = draws.find(|index| candidates.contains(*index))?;
-    let second = draws.find(|index| *index != first && candidates.contains(*index))?;
-    // In their order, as whoever counts has them: of equals it is the former.
-    let (a, b) = (first.min(second), first.max(second));
-    Some(less_busy((a, &all[a]), (b, &all[b])))
-}
 
-fn less_busy(a: (usize, &InstanceState), b: (usize, &InstanceState)) -> usize {
-    if load(b.1, a.1) < load(a.1, b.1) { b.0 } else { a.0 }
-}
+    /// a/wa < b/wb without dividing.
+    fn is_less_than(&self, other: &Self) -> bool {
+        self.requests * other.weight < other.requests * self.weight
+    }
 
-/// How busy `of` would be with one more request, on a scale on which `against` is comparable:
-/// a/wa < b/wb without dividing.
-fn load(of: &InstanceState, against: &InstanceState) -> u64 {
-    (u64::from(of.in_flight()) + 1) * u64::from(against.weight())
+    fn is_idle(&self) -> bool {
+        self.requests == 1
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use super::super::tests::{choose, pool};
     use super::*;
 
@@ -126,6 +131,32 @@ mod tests {
         let strategy = LeastConnections::new();
         let order: Vec<_> = (0..6).map(|_| choose(&strategy, &pool).unwrap()).collect();
         assert_eq!(order, [0, 1, 2, 0, 1, 2]);
+    }
+
+    #[test]
+    fn the_turns_of_those_that_are_down_are_shared_by_all_others() {
+        let pool = pool(&[1; 10]);
+        for state in &pool[2..7] {
+            state.set_up(false);
+        }
+        let strategy = LeastConnections::new();
+        let mut counts = [0; 10];
+        for _ in 0..500 {
+            counts[choose(&strategy, &pool).unwrap()] += 1;
+        }
+        assert_eq!(counts, [100, 100, 0, 0, 0, 0, 0, 100, 100, 100]);
+    }
+
+    #[test]
+    fn an_idle_one_is_not_chosen_before_one_that_is_less_busy_for_its_weight() {
+        let pool = pool(&[1, 8]);
+        let mut strategy = LeastConnections::new();
+        strategy.bind(&pool);
+        let held = [pool[1].acquire(), pool[1].acquire()];
+        for _ in 0..4 {
+            assert_eq!(choose(&strategy, &pool), Some(1), "three for eight are less than one");
+        }
+        drop(held);
     }
 
     #[test]

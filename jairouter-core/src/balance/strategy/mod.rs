@@ -1,5 +1,6 @@
 //! How an instance is chosen.
 
+mod draw;
 mod hash;
 mod least;
 mod random;
@@ -7,6 +8,7 @@ mod round_robin;
 
 use std::ops::Range;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -22,6 +24,10 @@ use crate::request::InferenceRequest;
 
 /// What an instance that has just come back may have in the end, at least, if it has no bound.
 const FEW: u32 = 8;
+
+/// How many instances a request has been to before the next one will do as well as the best: each look
+/// for the best may be one at all of them.
+const MANY: usize = 16;
 
 /// How an instance is chosen.
 ///
@@ -56,7 +62,13 @@ pub struct Candidates<'a> {
     tried: &'a Tried,
     now: Instant,
     which: Which,
+    busiest: &'a Busiest,
 }
+
+/// How much the busiest instance has, once somebody wants to know: looked up once in a choice, not once
+/// for each instance that has come back.
+#[derive(Debug)]
+pub(super) struct Busiest(AtomicU64);
 
 /// Which of those that could be asked are.
 #[derive(Debug, Clone, Copy)]
@@ -76,8 +88,9 @@ impl<'a> Candidates<'a> {
         tried: &'a Tried,
         now: Instant,
         which: Which,
+        busiest: &'a Busiest,
     ) -> Self {
-        Self { states, tried, now, which }
+        Self { states, tried, now, which, busiest }
     }
 
     /// Others of the same.
@@ -117,11 +130,12 @@ impl<'a> Candidates<'a> {
     /// Whether the instance at this index may be chosen: it is up and not full, its breaker would let
     /// the request pass, and the request has not been sent to it.
     pub fn contains(&self, index: usize) -> bool {
+        // What is cheap to find out, and often against it, first: this is asked of thousands.
         self.states.get(index).is_some_and(|state| {
-            state.is_up()
-                && !state.is_full()
+            !state.is_full()
                 && !self.tried.contains(index)
-                && state.is_refusing(self.now).is_none()
+                && !state.refuses(self.now)
+                && state.is_up()
                 && match self.which {
                     Which::Well(slow_start) => !self.is_spared(state, slow_start),
                     Which::All => true,
@@ -146,9 +160,19 @@ impl<'a> Candidates<'a> {
             return false;
         }
         // A share of what it may have, or of what the busiest has.
-        let busiest = self.states.iter().map(|state| state.in_flight()).max().unwrap_or(0);
-        let all = state.max_concurrency().min(busiest.max(FEW));
+        let all = state.max_concurrency().min(self.busiest.of(self.states).max(FEW));
         state.in_flight() >= ((f64::from(all) * warmth) as u32).max(1)
+    }
+
+    /// The instance that the request has come from, if it has been to many.
+    pub(super) fn come_from(&self) -> Option<usize> {
+        (self.tried.count() > MANY).then(|| self.tried.last())
+    }
+
+    /// The next candidate after this one, in their order and from the last on to the first.
+    pub(super) fn after(&self, index: usize) -> Option<usize> {
+        let next = (index + 1).min(self.states.len());
+        (next..self.states.len()).chain(0..next).find(|index| self.contains(*index))
     }
 
     /// The candidates and their indices.
@@ -162,6 +186,21 @@ impl<'a> Candidates<'a> {
         places
             .filter(move |index| candidates.contains(*index))
             .map(move |index| (index, &*candidates.states[index]))
+    }
+}
+
+impl Busiest {
+    /// It is not known yet.
+    pub(super) fn unknown() -> Self {
+        Self(AtomicU64::new(u64::MAX))
+    }
+
+    fn of(&self, states: &[Arc<InstanceState>]) -> u32 {
+        u32::try_from(self.0.load(Ordering::Relaxed)).unwrap_or_else(|_| {
+            let most = states.iter().map(|state| state.in_flight()).max().unwrap_or(0);
+            self.0.store(most.into(), Ordering::Relaxed);
+            most
+        })
     }
 }
 
@@ -202,8 +241,17 @@ pub(crate) mod tests {
         pool: &[Arc<InstanceState>],
         request: &InferenceRequest,
     ) -> Option<usize> {
-        strategy
-            .select(request, &Candidates::new(pool, &Tried::default(), Instant::now(), Which::All))
+        select(strategy, pool, request, &Tried::default())
+    }
+
+    fn select(
+        strategy: &impl Strategy,
+        pool: &[Arc<InstanceState>],
+        request: &InferenceRequest,
+        tried: &Tried,
+    ) -> Option<usize> {
+        let (now, busiest) = (Instant::now(), Busiest::unknown());
+        strategy.select(request, &Candidates::new(pool, tried, now, Which::All, &busiest))
     }
 
     fn every_strategy() -> Vec<Box<dyn Strategy>> {
@@ -247,18 +295,11 @@ pub(crate) mod tests {
                 let mut tried = Tried::default();
                 let mut seen = [false; 3];
                 for _ in 0..3 {
-                    let candidates = Candidates::new(&pool, &tried, Instant::now(), Which::All);
-                    let chosen = strategy.select(&request(), &candidates).unwrap();
+                    let chosen = select(&strategy, &pool, &request(), &tried).unwrap();
                     assert!(!std::mem::replace(&mut seen[chosen], true));
                     tried.push(chosen);
                 }
-                assert_eq!(
-                    strategy.select(
-                        &request(),
-                        &Candidates::new(&pool, &tried, Instant::now(), Which::All)
-                    ),
-                    None
-                );
+                assert_eq!(select(&strategy, &pool, &request(), &tried), None);
             }
         }
     }

@@ -1,3 +1,5 @@
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -64,18 +66,44 @@ fn smooth_order(weights: &[u32]) -> Box<[u16]> {
             *weight = (scaled as u32).max(1);
         }
     }
+    // Those of one weight are as rich as each other but for the turns they have had, so they take turns,
+    // and only the next one of each weight is to be looked at: there may be thousands of instances, and
+    // hardly ever so many weights.
+    let mut classes: BTreeMap<u32, Class> = BTreeMap::new();
+    for (index, weight) in weights.iter().enumerate() {
+        classes.entry(*weight).or_default().members.push(index);
+    }
     let total: i64 = weights.iter().copied().map(i64::from).sum();
-    let mut wealth = vec![0_i64; weights.len()];
-    let mut turn = || {
-        for (wealth, weight) in wealth.iter_mut().zip(&weights) {
-            *wealth += i64::from(*weight);
-        }
-        // The first of the richest.
-        let richest = (0..wealth.len()).rev().max_by_key(|index| wealth[*index])?;
-        wealth[richest] -= total;
-        u16::try_from(richest).ok()
+    let turn = |nth: i64| {
+        let wealth = |weight: u32, class: &Class| i64::from(weight) * nth - total * class.rounds;
+        let richest = classes.iter_mut().max_by_key(|(weight, class)| {
+            // The first of the richest.
+            (wealth(**weight, class), Reverse(class.members[class.next]))
+        });
+        let index = richest?.1.take_turn();
+        u16::try_from(index).ok()
     };
-    (0..total).map_while(|_| turn()).collect()
+    (1..=total).map_while(turn).collect()
+}
+
+/// The instances of one weight.
+#[derive(Debug, Default)]
+struct Class {
+    members: Vec<usize>,
+    next: usize,
+    /// How many turns the next one has had.
+    rounds: i64,
+}
+
+impl Class {
+    fn take_turn(&mut self) -> usize {
+        let index = self.members[self.next];
+        self.next += 1;
+        if self.next == self.members.len() {
+            (self.next, self.rounds) = (0, self.rounds + 1);
+        }
+        index
+    }
 }
 
 fn gcd(a: u32, b: u32) -> u32 {
@@ -99,6 +127,34 @@ mod tests {
         let mut strategy = RoundRobin::new();
         strategy.bind(pool);
         strategy
+    }
+
+    /// The order as it is defined, one turn of all after the other.
+    fn by_the_book(weights: &[u32]) -> Vec<u16> {
+        let total: i64 = weights.iter().copied().map(i64::from).sum();
+        let mut wealth = vec![0_i64; weights.len()];
+        let turn = |_| {
+            for (wealth, weight) in wealth.iter_mut().zip(weights) {
+                *wealth += i64::from(*weight);
+            }
+            let richest = (0..wealth.len()).rev().max_by_key(|index| wealth[*index]).unwrap();
+            wealth[richest] -= total;
+            richest as u16
+        };
+        (0..total).map(turn).collect()
+    }
+
+    #[test]
+    fn the_order_is_the_one_of_smooth_weighted_round_robin() {
+        let mut random = fastrand::Rng::with_seed(7);
+        for _ in 0..300 {
+            let count = random.usize(1..=20);
+            let most = random.u32(1..=9);
+            let weights: Vec<u32> = (0..count).map(|_| random.u32(1..=most)).collect();
+            let divisor = weights.iter().copied().reduce(gcd).unwrap();
+            let least: Vec<u32> = weights.iter().map(|weight| weight / divisor).collect();
+            assert_eq!(*smooth_order(&weights), by_the_book(&least), "{weights:?}");
+        }
     }
 
     #[test]
