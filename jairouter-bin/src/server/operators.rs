@@ -4,7 +4,7 @@
 use std::convert::Infallible;
 use std::io;
 use std::net::{SocketAddr, TcpListener as StdListener};
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use axum::Router;
@@ -95,11 +95,20 @@ impl Operators {
             let admin = Arc::clone(&admin);
             move || admin.token()
         });
-        let api = api::router(admin, guard);
-        self.serve(Arc::clone(live.metrics()), Arc::clone(live.status()), api)
+        // Whoever asks first has it made: its document takes five MiB to make, of which most stays with the
+        // allocator.
+        let api = LazyLock::new(move || api::router(admin, guard));
+        self.serve(Arc::clone(live.metrics()), Arc::clone(live.status()), Arc::new(api))
     }
 
-    async fn serve(self, metrics: Arc<Metrics>, status: Arc<Status>, api: Router) {
+    async fn serve<F>(
+        self,
+        metrics: Arc<Metrics>,
+        status: Arc<Status>,
+        api: Arc<LazyLock<Router, F>>,
+    ) where
+        F: FnOnce() -> Router + Send + 'static,
+    {
         let listener = match TcpListener::from_std(self.listener) {
             Ok(listener) => listener,
             Err(error) => return tracing::error!(%error, "operators cannot be listened to"),
@@ -127,11 +136,11 @@ impl Operators {
             };
             prepare(&stream, WRITE_TIMEOUT);
             let (metrics, status) = (Arc::clone(&metrics), Arc::clone(&status));
-            let api = api.clone();
+            let api = Arc::clone(&api);
             connections.spawn(async move {
                 let service = service_fn(|request: Request<Incoming>| {
                     let answer = answer(&request, &metrics, &status);
-                    let api = answer.is_none().then(|| api.clone());
+                    let api = answer.is_none().then(|| Router::clone(&api));
                     async move {
                         match (answer, api) {
                             (Some(answer), _) => Ok::<_, Infallible>(answer.map(Body::new)),
