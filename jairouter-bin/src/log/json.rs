@@ -225,7 +225,7 @@ mod tests {
             "shown": "b", "debugged": "Some(1)", "type": "c", "target": "access",
         });
         let huge = first.as_object_mut().unwrap().remove("huge").unwrap();
-        assert_eq!(huge.to_string().parse::<f64>().unwrap(), u128::MAX as f64);
+        assert!(huge.to_string().starts_with("3.40282366920938"), "{huge}");
         assert_eq!(first, expected);
         assert_eq!(lines[1]["message"], "said: 1");
         assert_eq!(lines[1]["level"], "ERROR");
