@@ -60,12 +60,7 @@ impl Partial {
 
 /// These events without those that have a usage and no choices; of others the usage is null.
 fn usage(events: Bytes) -> Bytes {
-    // With every other event the usage is null, if it is there at all.
-    let may_be_told = USAGE.find_iter(&events).any(|at| {
-        let value = events[at + USAGE.length()..].trim_ascii_start().strip_prefix(b":");
-        value.is_some_and(|value| value.trim_ascii_start().first() == Some(&b'{'))
-    });
-    if !may_be_told {
+    if !may_tell(&events) {
         return events;
     }
     let mut kept = BytesMut::new();
@@ -73,7 +68,8 @@ fn usage(events: Bytes) -> Bytes {
     while start < events.len() {
         let end = first_blank_line(&events[start..]).map_or(events.len(), |length| start + length);
         let event = &events[start..end];
-        match told(event) {
+        // One among many is what is parsed.
+        match if may_tell(event) { told(event) } else { Told::Nothing } {
             Told::Nothing => kept.extend_from_slice(event),
             Told::Alone => whole = false,
             Told::Beside(usage) => {
@@ -90,6 +86,14 @@ fn usage(events: Bytes) -> Bytes {
         start = end;
     }
     if whole { events } else { kept.freeze() }
+}
+
+/// Whether there may be a usage in these bytes. With every other event it is null, if it is there at all.
+fn may_tell(bytes: &[u8]) -> bool {
+    USAGE.find_iter(bytes).any(|at| {
+        let value = bytes[at + USAGE.length()..].trim_ascii_start().strip_prefix(b":");
+        value.is_some_and(|value| value.trim_ascii_start().first() == Some(&b'{'))
+    })
 }
 
 /// What an event says of the usage.
