@@ -31,6 +31,10 @@ doc:
 bench *PART:
     cargo bench -p jairouter-micro -- {{PART}}
 
+# Measure the program against nginx and a bare hyper proxy.
+bench-gateways *ARGUMENTS:
+    scripts/bench.sh {{ARGUMENTS}}
+
 # Count their instructions, and hold them against those that are written down.
 instructions *CASE:
     scripts/instructions.sh {{CASE}}

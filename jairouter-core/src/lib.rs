@@ -85,7 +85,7 @@
 //!
 //! * `http2`: that client over HTTP/2 as well, where TLS agrees on it, and with it h2.
 //! * `tls`: that client over TLS, with rustls. Whom it trusts is given to it.
-//! * `client` (default): [`client`], the HTTP/1 client, and with it hyper and tokio's net. Without
+//! * `client` (default): [`client`], the HTTP/1 client, and with it tokio's net. Without
 //!   it, [`Upstream`] takes any client of yours.
 
 pub mod backend;

@@ -17,7 +17,7 @@ use crate::engine::{Left, Seen, Wanted};
 const EVERY: Duration = Duration::from_millis(25);
 
 /// How long an engine is left to see it.
-const LATEST: Duration = Duration::from_secs(2);
+const LATEST: Duration = Duration::from_secs(5);
 
 /// Callers that leave, one after another.
 #[derive(Debug)]
