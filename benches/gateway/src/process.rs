@@ -66,9 +66,10 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        // It is told to end, so that it takes with it whom it has started.
+        // It is told to end, so that it takes with it whom it has started; not by SIGINT, to which whoever was started
+        // in the background is deaf.
         let id = self.child.id().to_string();
-        drop(Command::new("kill").arg("-INT").arg(id).status());
+        drop(Command::new("kill").arg("-TERM").arg(id).status());
         drop(self.child.wait());
     }
 }
