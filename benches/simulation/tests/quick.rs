@@ -146,8 +146,10 @@ fn a_limit_per_client_takes_no_more_memory_and_errs_on_the_side_of_refusing() {
     // Who is short of being as good as new by less than a clock can tell may be forgotten.
     assert!(few.passed_wrongly.max(enough.passed_wrongly) < 5, "{few:?}, {enough:?}");
     assert!(few.bytes <= 64 * 16 + 1024, "{few:?}");
+    // In blocks, each of which the allocator adds a little to.
+    let most = (16 << 17) * 104 / 100;
     assert!(few.refused_wrongly > 10_000, "newcomers without a place share one limit: {few:?}");
-    assert!(enough.refused_wrongly < 20 && enough.bytes <= (16 << 17) + 1024, "{enough:?}");
+    assert!(enough.refused_wrongly < 20 && enough.bytes <= most, "{enough:?}");
 }
 
 #[test]
