@@ -29,7 +29,7 @@ pub(crate) fn request(size: usize, wanted: Wanted) -> Rc<[u8]> {
     }
     body.extend(std::iter::repeat_n('x', left));
     body.push_str(&end);
-    let mut head = String::from("POST /v1/chat/completions HTTP/1.1\r\nhost: gateway.internal\r\n");
+    let mut head = String::from("POST /v1/chat/completions HTTP/1.1\r\nhost: gateway\r\n");
     // A string takes all there is.
     let _ = write!(
         head,

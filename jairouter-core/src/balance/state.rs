@@ -121,11 +121,6 @@ impl InstanceState {
         self.breaker.get()
     }
 
-    /// Whether its breaker would refuse a request now.
-    pub(super) fn refuses(&self, now: Instant) -> bool {
-        self.breaker.get().is_some_and(|breaker| breaker.refuses(now))
-    }
-
     /// How long until its breaker lets a request pass; `None` if it does now.
     pub fn is_refusing(&self, now: Instant) -> Option<Duration> {
         self.breaker.get().and_then(|breaker| breaker.would_refuse(now))

@@ -118,16 +118,6 @@ impl Breaker {
         word.refusal(self.millis(now), &self.settings).map(Duration::from_millis)
     }
 
-    /// Whether [`admit`](Self::admit) would refuse a request now. A balancer asks thousands of them.
-    pub(crate) fn refuses(&self, now: Instant) -> bool {
-        let word = self.load();
-        match word.phase {
-            // Most are, and no clock is needed to say so.
-            Phase::Closed { .. } => false,
-            _ => word.refusal(self.millis(now), &self.settings).is_some(),
-        }
-    }
-
     /// What it does with requests. An open breaker is half-open as soon as its time is over, whether
     /// or not a request has come.
     pub fn state(&self, now: Instant) -> State {
