@@ -247,6 +247,19 @@ async fn each_of_many_at_once_gets_its_own_answer() {
     assert!(upstream.count(&Seen::Connected) <= 60, "connections are used again");
 }
 
+/// What is left of the request would be read as the next one.
+#[tokio::test]
+async fn a_connection_on_which_a_request_was_not_sent_whole_is_not_used_again() {
+    let steps = vec![Send(json("413 Too Large", "{}")), Ignore(Duration::from_secs(1))];
+    let upstream = Upstream::start(move |_| steps.clone()).await;
+    let (_, client) = client(&upstream.url());
+    let long = Payload::from(bytes::Bytes::from(vec![b'x'; 24 << 20]));
+    let answer = client.clone().oneshot(Request::post("/").body(long).unwrap()).await.unwrap();
+    assert_eq!(answer.status().as_u16(), 413);
+    assert_eq!(answer.into_body().collect().await.unwrap().to_bytes(), "{}");
+    assert_eq!(client.idle_connections(), 0);
+}
+
 #[tokio::test]
 async fn a_refusal_sent_while_the_request_is_still_being_written_is_not_lost() {
     let refusal = json("413 Too Large", r#"{"error":{"message":"too long"}}"#);

@@ -122,3 +122,21 @@ impl std::fmt::Debug for Table {
         f.debug_struct("Table").field("places", &self.places()).finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+#[cfg(not(jairouter_loom))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_has_never_come_could_have_a_place_which_is_made_when_it_is_taken() {
+        let table = Table::new(1 << 17);
+        let made = || table.blocks.iter().filter(|block| block.get().is_some()).count();
+        let key = table.key(Some(IpAddr::from([192, 0, 2, 1])));
+        assert!(matches!(table.find(key, |_| false), Err(true)), "nobody is in its way");
+        assert_eq!(made(), 0, "a look makes nothing");
+        let place = table.place(key, |_| false).unwrap();
+        assert!(table.at(place).is(key) && table.find(key, |_| false).is_ok());
+        assert_eq!((made(), table.places()), (1, 1 << 17));
+    }
+}
