@@ -134,7 +134,7 @@ impl<'a> Candidates<'a> {
         self.states.get(index).is_some_and(|state| {
             !state.is_full()
                 && !self.tried.contains(index)
-                && !state.is_refusing(self.now).is_some()
+                && state.is_refusing(self.now).is_none()
                 && state.is_up()
                 && match self.which {
                     Which::Well(slow_start) => !self.is_spared(state, slow_start),
