@@ -94,6 +94,7 @@ pub mod body;
 pub mod circuit_breaker;
 #[cfg(feature = "client")]
 pub mod client;
+mod clock;
 mod context_length;
 pub mod endpoint;
 pub mod envelope;

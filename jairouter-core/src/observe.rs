@@ -27,6 +27,7 @@ use tokio::time::Instant;
 use tower::{Layer, Service};
 
 use crate::body::{BodyGuard, End, GuardedBody};
+use crate::clock;
 use crate::endpoint::Endpoint;
 use crate::error::{Attempt, Error, Kind};
 use crate::fallback::InVain;
@@ -133,7 +134,7 @@ impl<F: Fn(&Exchange) + Clone> Observe for F {
             status: StatusCode::from_u16(499).unwrap_or_default(),
             error: None,
             attempts: Vec::new(),
-            begun: Instant::now(),
+            begun: clock::now(),
             first: None,
             worked: Duration::ZERO,
             total: Duration::ZERO,
@@ -164,7 +165,7 @@ struct Story {
 
 impl<F: Fn(&Exchange)> Record for Recording<F> {
     fn answered(&mut self, answer: Result<&mut response::Parts, &Error>) {
-        self.story.exchange.first = Some(self.story.exchange.begun.elapsed());
+        self.story.exchange.first = Some(since(self.story.exchange.begun));
         match answer {
             Ok(parts) => {
                 self.story.usage = Some(Watch::new(&mut parts.extensions, false));
@@ -183,12 +184,12 @@ impl<F: Fn(&Exchange)> Record for Recording<F> {
     }
 
     fn resumed(&mut self) {
-        self.story.resumed = Some(Instant::now());
+        self.story.resumed = Some(clock::now());
     }
 
     fn paused(&mut self) {
-        if let Some(since) = self.story.resumed.take() {
-            self.story.exchange.worked += since.elapsed();
+        if let Some(resumed) = self.story.resumed.take() {
+            self.story.exchange.worked += clock::read().saturating_duration_since(resumed);
         }
     }
 }
@@ -202,7 +203,7 @@ impl<F: Fn(&Exchange)> BodyGuard for Recording<F> {
     }
 
     fn end(mut self, end: End) {
-        self.story.exchange.total = self.story.exchange.begun.elapsed();
+        self.story.exchange.total = since(self.story.exchange.begun);
         self.story.exchange.end = end;
         self.story.exchange.usage = self.story.usage.as_ref().and_then(Watch::told);
         if let End::Broken(kind) = end {
@@ -210,6 +211,10 @@ impl<F: Fn(&Exchange)> BodyGuard for Recording<F> {
         }
         (self.told)(&self.story.exchange);
     }
+}
+
+fn since(begun: Instant) -> Duration {
+    clock::now().saturating_duration_since(begun)
 }
 
 fn text(headers: &HeaderMap, name: &str) -> Option<Box<str>> {

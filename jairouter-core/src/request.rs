@@ -11,6 +11,7 @@ use http::header::CONTENT_TYPE;
 use http::{Extensions, HeaderMap};
 use tokio::time::Instant;
 
+use crate::clock;
 use crate::endpoint::Endpoint;
 use crate::error::Error;
 use crate::payload::Payload;
@@ -110,7 +111,7 @@ impl InferenceRequest {
     /// [`Kind::Invalid`](crate::Kind::Invalid) if the payload is not what the endpoint takes, or
     /// names no model, or names it in a way two parsers could read differently.
     pub fn new(endpoint: Endpoint, headers: HeaderMap, payload: Bytes) -> Result<Self, Error> {
-        let received = Instant::now();
+        let received = clock::now();
         let Peek { model, stream, span, noted } = if endpoint.is_multipart() {
             peek::multipart(headers.get(CONTENT_TYPE), &payload)?
         } else {

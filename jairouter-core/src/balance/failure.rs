@@ -7,6 +7,7 @@ use tokio::time::Instant;
 
 use super::retry_on::RetryOn;
 use super::state::InstanceState;
+use crate::clock;
 use crate::error::{Attempt, Error, Kind};
 use crate::refusal;
 
@@ -71,7 +72,7 @@ impl Failure {
         if self.unsent {
             return;
         }
-        let now = Instant::now();
+        let now = clock::now();
         let again = instance.failed(now);
         let pause = match self.kind {
             Kind::Unreachable | Kind::Broken => Some(AFTER_A_FAILURE),
@@ -114,7 +115,11 @@ impl Failures {
 
     pub(super) fn note(&mut self, failure: &Failure, instance: &InstanceState, sent: Instant) {
         if !failure.unsent {
-            let attempt = Attempt::new(instance.id(), failure.kind, sent.elapsed());
+            let attempt = Attempt::new(
+                instance.id(),
+                failure.kind,
+                clock::now().saturating_duration_since(sent),
+            );
             self.0.get_or_insert_default().attempts.push(attempt);
         }
     }

@@ -18,6 +18,7 @@ use super::state::InFlight;
 use super::told::FailedAttempt;
 use super::tried::Tried;
 use crate::body::GuardedBody;
+use crate::clock;
 use crate::error::Error;
 use crate::request::InferenceRequest;
 use crate::waiting_room::{Find, LastCall, Stay};
@@ -67,7 +68,7 @@ impl<S: Service<InferenceRequest>> ResponseFuture<S> {
             failures: Failures::default(),
             in_flight: None,
             retry: None,
-            sent: Instant::now(),
+            sent: clock::now(),
             attempt: Attempt::None,
         }
     }
@@ -87,7 +88,7 @@ where
             let request = this.request.as_ref().expect("polled after completion");
             match this.attempt.as_mut().project() {
                 AttemptProj::None => {
-                    let now = Instant::now();
+                    let now = clock::now();
                     let Some(picked) = this.pool.pick(request, this.tried, now, true) else {
                         break Err(this.pool.none_left(now));
                     };
@@ -107,7 +108,7 @@ where
                     match found.or_else(|late| next(Mood::Last).map_err(|_| late)) {
                         Ok(next) => this.ask(next),
                         Err(late) => {
-                            let late = late.unwrap_or_else(|| pool.none_left(Instant::now()));
+                            let late = late.unwrap_or_else(|| pool.none_left(clock::now()));
                             break Err(this.told(late));
                         }
                     }
@@ -134,7 +135,7 @@ where
 {
     fn ask(&mut self, next: Next<S>) {
         let request = self.request.as_ref().expect("it is over").clone();
-        *self.sent = Instant::now();
+        *self.sent = clock::now();
         *self.in_flight = Some(next.picked.in_flight);
         *self.retry = next.retry;
         let response = Oneshot::new(next.picked.service, request);
@@ -163,7 +164,7 @@ where
                     request: self.request.as_ref().expect("it is over"),
                     instance: guard.instance(),
                     kind: failure.kind,
-                    took: self.sent.elapsed(),
+                    took: clock::now().saturating_duration_since(*self.sent),
                 });
             }
             if failure.is_retried(self.pool.shared.settings.retry_on)
@@ -239,7 +240,7 @@ where
         if is_out || has_waited || sent == 0 && !failure.is_its_own() {
             return None;
         }
-        let room = pool.room_for(self.tried, Instant::now())?;
+        let room = pool.room_for(self.tried, clock::now())?;
         match Stay::new(room, request, self.tried.bits(), cx) {
             Ok(stay) => Some(Then::Wait(Box::pin(stay))),
             // Nobody has been found because one is to be waited for: whoever is left.
@@ -302,7 +303,7 @@ fn next<S: Clone>(
     before: Retry,
     mood: Mood,
 ) -> Result<Next<S>, bool> {
-    let now = Instant::now();
+    let now = clock::now();
     let in_time = request.deadline.is_none_or(|deadline| now < deadline);
     if attempts >= pool.shared.settings.max_attempts || !in_time {
         return Err(false);

@@ -7,11 +7,11 @@ use http::header::RETRY_AFTER;
 use http::{Response, StatusCode};
 use http_body::Body as HttpBody;
 use pin_project_lite::pin_project;
-use tokio::time::Instant;
 
 use super::breaker::Open;
 use super::permit::Permit;
 use crate::body::GuardedBody;
+use crate::clock;
 use crate::error::{Error, Kind};
 
 pin_project! {
@@ -63,13 +63,13 @@ where
         Poll::Ready(match outcome {
             Ok(response) => {
                 if let (Some(permit), Some(kind)) = (&mut permit, refusal(&response)) {
-                    permit.settle_by(kind, Instant::now());
+                    permit.settle_by(kind, clock::now());
                 }
                 Ok(response.map(|body| GuardedBody::new(body, permit)))
             }
             Err(error) => {
                 if let Some(permit) = permit {
-                    permit.judge(error.kind(), Instant::now());
+                    permit.judge(error.kind(), clock::now());
                 }
                 Err(error)
             }

@@ -6,6 +6,7 @@ use tokio::time::Instant;
 
 use super::breaker::Breaker;
 use crate::body::{BodyGuard, End};
+use crate::clock;
 use crate::error::Kind;
 
 /// Leave to send one request, and the duty to say how it went.
@@ -124,7 +125,7 @@ impl Verdict {
 impl BodyGuard for Permit {
     fn data(&mut self, data: &Bytes) {
         if !data.is_empty() && self.stage == Stage::Waiting {
-            self.answered(Instant::now());
+            self.answered(clock::now());
         }
     }
 
@@ -135,7 +136,7 @@ impl BodyGuard for Permit {
             End::Broken(_) | End::Abandoned => Verdict::Neutral,
         };
         if self.stage != Stage::Settled {
-            self.settle(verdict, Instant::now());
+            self.settle(verdict, clock::now());
         }
     }
 }
@@ -143,7 +144,7 @@ impl BodyGuard for Permit {
 impl Drop for Permit {
     fn drop(&mut self) {
         if self.stage != Stage::Settled {
-            self.settle(Verdict::Neutral, Instant::now());
+            self.settle(Verdict::Neutral, clock::now());
         }
     }
 }

@@ -4,13 +4,13 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use http::Response;
 use http_body::Body as HttpBody;
-use tokio::time::Instant;
 use tower::Service;
 
 use super::breaker::Breaker;
 use super::future::ResponseFuture;
 use super::permit::Permit;
 use crate::body::GuardedBody;
+use crate::clock;
 use crate::error::Error;
 use crate::request::InferenceRequest;
 
@@ -72,7 +72,7 @@ where
     }
 
     fn call(&mut self, request: InferenceRequest) -> Self::Future {
-        let admitted = self.breaker.as_ref().map(|breaker| breaker.admit(Instant::now()));
+        let admitted = self.breaker.as_ref().map(|breaker| breaker.admit(clock::now()));
         match admitted.transpose() {
             Ok(permit) => ResponseFuture::admitted(self.inner.call(request), permit),
             Err(open) => ResponseFuture::refused(open),

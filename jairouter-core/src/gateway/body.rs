@@ -5,6 +5,7 @@ use bytes::Bytes;
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use pin_project_lite::pin_project;
 
+use crate::clock;
 use crate::error::Error;
 
 pin_project! {
@@ -54,7 +55,7 @@ impl<R: HttpBody<Data = Bytes, Error = Error>> HttpBody for GatewayBody<R> {
         match self.project().inner.project() {
             InnerProj::Own { bytes } if bytes.is_empty() => Poll::Ready(None),
             InnerProj::Own { bytes } => Poll::Ready(Some(Ok(Frame::data(std::mem::take(bytes))))),
-            InnerProj::Passed { body } => body.poll_frame(cx),
+            InnerProj::Passed { body } => clock::in_one_go(|| body.poll_frame(cx)),
         }
     }
 

@@ -15,6 +15,7 @@ use super::body::GatewayBody;
 use super::collect::{Collect, too_large};
 use super::head::{Wanted, asked, wanted};
 use super::{ClientAddr, Settings, request_id};
+use crate::clock;
 use crate::endpoint::Endpoint;
 use crate::envelope;
 use crate::error::{BoxError, Error};
@@ -124,6 +125,21 @@ where
     type Output = Result<Response<GatewayBody<R>>, Infallible>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        clock::in_one_go(|| self.poll_answer(cx))
+    }
+}
+
+impl<S, B, R> ResponseFuture<S, B>
+where
+    S: Service<InferenceRequest, Response = Response<R>, Error = Error>,
+    B: HttpBody<Data = Bytes>,
+    B::Error: Into<BoxError>,
+    R: HttpBody<Data = Bytes, Error = Error>,
+{
+    fn poll_answer(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<Response<GatewayBody<R>>, Infallible>> {
         let mut this = self.project();
         loop {
             let response = match this.state.as_mut().project() {

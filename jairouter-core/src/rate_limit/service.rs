@@ -3,12 +3,12 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use http::Response;
 use http_body::Body as HttpBody;
-use tokio::time::Instant;
 use tower::Service;
 
 use super::future::ResponseFuture;
 use super::limiter::{Grant, Limiter, Refusal, Unit};
 use crate::body::GuardedBody;
+use crate::clock;
 use crate::error::{Error, Kind};
 use crate::request::InferenceRequest;
 
@@ -73,7 +73,7 @@ where
     }
 
     fn call(&mut self, request: InferenceRequest) -> Self::Future {
-        let now = Instant::now();
+        let now = clock::now();
         let admitted = self.limiter.check(&request, now);
         match admitted.and_then(|()| self.limiter.acquire(&request, now)) {
             Ok(grant) => {

@@ -13,6 +13,7 @@ use super::limiter::{Grant, Hold, Limiter, Quota, Refusal, Unit};
 use super::table::Table;
 use super::usage::Estimate;
 use crate::body::End;
+use crate::clock;
 use crate::request::InferenceRequest;
 use crate::usage::Watch;
 
@@ -200,7 +201,7 @@ impl Settlement {
         if std::mem::replace(&mut self.settled, true) {
             return;
         }
-        let (at, reserved) = (self.state.at(Instant::now()), self.reserved);
+        let (at, reserved) = (self.state.at(clock::now()), self.reserved);
         let ((word, _), bucket) = (self.state.word(self.whose, at), &self.state.bucket);
         if used > reserved {
             word.update(|word| bucket.owe(word, used - reserved, at));

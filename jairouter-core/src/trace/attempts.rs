@@ -9,6 +9,7 @@ use http::uri::Authority;
 use tokio::time::Instant;
 
 use super::ids::SpanId;
+use crate::clock;
 use crate::error::{Error, Kind};
 
 /// How many attempts are noted: those of two models, at the most that each may have.
@@ -54,7 +55,7 @@ impl Attempts {
     ) -> Option<usize> {
         let number = self.begun.fetch_add(1, Ordering::Relaxed);
         let (instance, authority) = (Arc::clone(instance), authority.clone());
-        let begun = Begun { span, instance, authority, at: Instant::now() };
+        let begun = Begun { span, instance, authority, at: clock::now() };
         self.noted.get(number)?.begun.set(begun).ok().map(|()| number)
     }
 
@@ -116,7 +117,7 @@ impl Attempt {
         if let Some(noted) = self.noted() {
             let (kind, unsent) = (error.kind(), error.is_unsent());
             // It fails once.
-            let _ = noted.over.set(Over { at: Instant::now(), kind, unsent });
+            let _ = noted.over.set(Over { at: clock::now(), kind, unsent });
         }
     }
 

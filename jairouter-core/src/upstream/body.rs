@@ -14,6 +14,7 @@ use super::queue::Queue;
 use super::tail::{Ending, Passed, Tail};
 use super::timeouts::after;
 use crate::body::Body;
+use crate::clock;
 use crate::endpoint::Endpoint;
 use crate::envelope;
 use crate::error::{Error, Kind};
@@ -249,11 +250,11 @@ struct Clock {
 impl Clock {
     /// Ready with what ran out, while a frame is owed.
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Error> {
-        let since = *self.waiting_since.get_or_insert_with(Instant::now);
+        let since = *self.waiting_since.get_or_insert_with(clock::now);
         let due = after(since, self.idle).min(self.end);
         let sleep = self.sleep.get_or_insert_with(|| Box::pin(sleep_until(due)));
         while sleep.as_mut().poll(cx).is_ready() {
-            let now = Instant::now();
+            let now = clock::read();
             if now >= self.end {
                 let message = "the instance did not finish its answer in time";
                 return Poll::Ready(Error::new(Kind::Timeout, message));

@@ -19,6 +19,7 @@ use super::queue::Queue;
 use super::{Settings, Timeouts, rename};
 use crate::backend::{Backend, Route};
 use crate::body::Body;
+use crate::clock;
 use crate::endpoint::Endpoint;
 use crate::error::{Error, Kind};
 use crate::request::InferenceRequest;
@@ -43,7 +44,7 @@ where
     C::Error: Into<Error>,
     R: Into<Body>,
 {
-    let start = Instant::now();
+    let start = clock::now();
     let end = settings.timeouts.end(request.received, request.deadline);
     if end <= start {
         return Err(over().unsent());

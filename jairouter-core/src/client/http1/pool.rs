@@ -8,6 +8,7 @@ use tokio::runtime::Handle;
 use tokio::time::{Instant, sleep};
 
 use super::Live;
+use crate::clock;
 
 /// Unused connections of one origin.
 ///
@@ -39,7 +40,7 @@ impl Pool {
 
     /// The connection used last that is still good.
     pub(in crate::client) fn take(&self) -> Option<Box<Live>> {
-        let now = Instant::now();
+        let now = clock::now();
         loop {
             let mut idle = self.try_idle()?.pop()?;
             if now.duration_since(idle.since) < self.idle_timeout && idle.live.is_usable() {
@@ -54,7 +55,7 @@ impl Pool {
             return;
         };
         if idle.len() < self.max_idle {
-            idle.push(Idle { live, since: Instant::now() });
+            idle.push(Idle { live, since: clock::now() });
         }
         drop(idle);
         self.ensure_swept();
