@@ -54,7 +54,10 @@ pub(super) fn outward(
     host: &HeaderValue,
     trace: Option<(&Trace, SpanId)>,
 ) -> HeaderMap {
-    let mut headers = HeaderMap::with_capacity(FORWARDED.len() + own.len() + more.len() + 2);
+    // With as much room as the caller's: HTTP/1 reads the answer's headers into the same memory, and hyper those
+    // of the next request on the connection into that.
+    let most = FORWARDED.len() + own.len() + more.len() + 2;
+    let mut headers = HeaderMap::with_capacity(most.max(caller.len()));
     headers.insert(HOST, host.clone());
     // Of our own list it can name none otherwise.
     let hop_by_hop = names_others(caller) || !more.is_empty();

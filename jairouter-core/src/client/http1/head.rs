@@ -34,17 +34,21 @@ pub(super) struct Heads {
     look_at: usize,
     /// Whether what answers has no body, whatever its head says.
     bodiless: bool,
+    /// An empty map, whose memory the answer's headers take.
+    room: HeaderMap,
     #[cfg(test)]
     looks: u32,
 }
 
 impl Heads {
-    /// For the answer to a `HEAD`, or to anything else.
-    pub(super) fn new(bodiless: bool) -> Self {
+    /// For the answer to a `HEAD`, or to anything else. What was in this map is not looked at: its memory is used.
+    pub(super) fn new(bodiless: bool, mut room: HeaderMap) -> Self {
+        room.clear();
         Self {
             partial: Vec::new(),
             look_at: 0,
             bodiless,
+            room,
             #[cfg(test)]
             looks: 0,
         }
@@ -67,7 +71,7 @@ impl Heads {
 
     fn one(&mut self, input: &[u8]) -> Result<Option<(Head, usize)>, Fault> {
         if self.partial.is_empty() {
-            if let Some(found) = read(input, self.bodiless)? {
+            if let Some(found) = read(input, self.bodiless, &mut self.room)? {
                 return Ok(Some(found));
             }
             self.keep(input)?;
@@ -107,7 +111,7 @@ impl Heads {
         {
             self.looks += 1;
         }
-        read(&self.partial, self.bodiless)
+        read(&self.partial, self.bodiless, &mut self.room)
     }
 
     /// Nothing more of it comes. What is wrong with that.
@@ -124,7 +128,11 @@ impl Heads {
 }
 
 /// The head that is in front, if it is whole.
-fn read(input: &[u8], bodiless: bool) -> Result<Option<(Head, usize)>, Fault> {
+fn read(
+    input: &[u8],
+    bodiless: bool,
+    room: &mut HeaderMap,
+) -> Result<Option<(Head, usize)>, Fault> {
     let mut headers = [const { MaybeUninit::<Header<'_>>::uninit() }; MOST_HEADERS];
     let mut parsed = httparse::Response::new(&mut []);
     let outcome = ParserConfig::default().parse_response_with_uninit_headers(
@@ -149,7 +157,8 @@ fn read(input: &[u8], bodiless: bool) -> Result<Option<(Head, usize)>, Fault> {
     // One copy, of which each value is a part.
     let bytes = Bytes::copy_from_slice(&input[..length]);
     let own = response.headers_mut();
-    own.reserve(parsed.headers.len() + ROOM);
+    *own = std::mem::take(room);
+    own.reserve(parsed.headers.len());
     for header in &*parsed.headers {
         let name = HeaderName::from_bytes(header.name.as_bytes()).map_err(|_| Fault::Invalid)?;
         let at = header.value.as_ptr() as usize - input.as_ptr() as usize;
@@ -160,9 +169,6 @@ fn read(input: &[u8], bodiless: bool) -> Result<Option<(Head, usize)>, Fault> {
     let keeps = framing != Framing::Connection && keeps(&response);
     Ok(Some((Head { response, framing, keeps }, length)))
 }
-
-/// Headers that are added on the way to the caller.
-const ROOM: usize = 12;
 
 /// RFC 9112, section 6.3.
 fn framing(response: &mut Response<()>, bodiless: bool) -> Result<Framing, Fault> {

@@ -51,8 +51,9 @@ impl Live {
         request: Request<Payload>,
         pool: Arc<Pool>,
     ) -> Result<Response<ResponseBody>, Error> {
-        let mut heads = Heads::new(request.method() == Method::HEAD);
-        self.outgoing = Some(Outgoing::new(request));
+        let (parts, payload) = request.into_parts();
+        self.outgoing = Some(Outgoing::new(&parts, payload));
+        let mut heads = Heads::new(parts.method == Method::HEAD, parts.headers);
         let mut has_heard = false;
         let begun = poll_fn(|cx| self.poll_head(&mut heads, &mut has_heard, cx)).await;
         match begun {

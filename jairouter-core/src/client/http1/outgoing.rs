@@ -5,8 +5,9 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use bytes::{Buf, Bytes};
+use http::Method;
 use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
-use http::{Method, Request};
+use http::request::Parts;
 use tokio::io::AsyncWrite;
 
 use crate::payload::Payload;
@@ -25,8 +26,7 @@ pub(super) struct Outgoing {
 }
 
 impl Outgoing {
-    pub(super) fn new(request: Request<Payload>) -> Self {
-        let (parts, payload) = request.into_parts();
+    pub(super) fn new(parts: &Parts, payload: Payload) -> Self {
         let length = payload.len();
         let copied = length <= COPIED;
         let values =
