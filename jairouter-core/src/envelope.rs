@@ -131,9 +131,7 @@ fn with_body(error: &Error, body: Bytes) -> Response<Bytes> {
     if error.attempts().len() > 1 {
         headers.insert(SHOULD_RETRY, HeaderValue::from_static("false"));
     }
-    if let Some(quota) = error.quota() {
-        rate_limit::quota_headers(headers, quota);
-    }
+    rate_limit::quota_headers(headers, error.quota().into_iter());
     response
 }
 

@@ -6,11 +6,11 @@ use bytes::Bytes;
 use http::Response;
 use http_body::Body as HttpBody;
 use pin_project_lite::pin_project;
-use tokio::time::Instant;
 
 use super::headers;
 use super::limiter::{Grant, Limiter};
 use crate::body::GuardedBody;
+use crate::clock;
 use crate::error::Error;
 use crate::request::InferenceRequest;
 
@@ -77,16 +77,14 @@ where
         Poll::Ready(match outcome {
             Ok(mut response) => {
                 grant.answered(response.extensions_mut());
-                for quota in grant.quotas() {
-                    headers::quota(response.headers_mut(), quota);
-                }
+                headers::quotas(response.headers_mut(), grant.quotas());
                 Ok(response.map(|body| GuardedBody::new(body, grant)))
             }
             Err(error) => {
                 grant.refused();
                 // Refused further down before anybody saw it: that spends nothing here, either.
                 if error.is_unsent() {
-                    limiter.give_back(&request, Instant::now());
+                    limiter.give_back(&request, clock::now());
                 }
                 Err(error)
             }

@@ -1,5 +1,6 @@
 //! What a caller is told of its limits, as OpenAI's API does.
 
+use std::ops::Range;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -25,18 +26,46 @@ static TOKENS: Names = [
     HeaderName::from_static("x-ratelimit-reset-tokens"),
 ];
 
-/// `x-ratelimit-limit-…`, `-remaining-…` and `-reset-…`.
-pub(crate) fn quota(headers: &mut HeaderMap, quota: Quota) {
-    let [limit, remaining, reset] = match quota.unit {
-        Unit::Requests => &REQUESTS,
-        Unit::Tokens => &TOKENS,
-    };
-    headers.insert(limit.clone(), HeaderValue::from(quota.limit));
-    headers.insert(remaining.clone(), HeaderValue::from(quota.remaining));
-    if let Ok(value) = HeaderValue::from_maybe_shared(Bytes::from(written(quota.reset))) {
-        headers.insert(reset.clone(), value);
+/// `x-ratelimit-limit-…`, `-remaining-…` and `-reset-…` of each.
+pub(crate) fn quotas(headers: &mut HeaderMap, quotas: impl Iterator<Item = Quota>) {
+    let mut quotas = quotas.peekable();
+    if quotas.peek().is_none() {
+        return;
+    }
+    // All values are parts of one text, since each would be two allocations of its own.
+    let mut text = String::with_capacity(UNITS * LONGEST);
+    let mut values: [Option<(&HeaderName, Range<usize>)>; UNITS * 3] = [const { None }; _];
+    let mut free = values.iter_mut();
+    for quota in quotas {
+        let names = match quota.unit {
+            Unit::Requests => &REQUESTS,
+            Unit::Tokens => &TOKENS,
+        };
+        for (nth, name) in names.iter().enumerate() {
+            let start = text.len();
+            match nth {
+                0 => text.push_str(itoa::Buffer::new().format(quota.limit)),
+                1 => text.push_str(itoa::Buffer::new().format(quota.remaining)),
+                _ => write(quota.reset, &mut text),
+            }
+            if let Some(free) = free.next() {
+                *free = Some((name, start..text.len()));
+            }
+        }
+    }
+    let text = Bytes::from(text);
+    for (name, at) in values.into_iter().flatten() {
+        if let Ok(value) = HeaderValue::from_maybe_shared(text.slice(at)) {
+            headers.insert(name, value);
+        }
     }
 }
+
+/// How many units there are.
+const UNITS: usize = 2;
+
+/// What the values of a unit take as a rule, in bytes.
+const LONGEST: usize = 24;
 
 /// `retry-after` in whole seconds, at least 1, and `retry-after-ms`, which the official SDKs prefer.
 pub(crate) fn retry_after(headers: &mut HeaderMap, after: Duration) {
@@ -47,29 +76,32 @@ pub(crate) fn retry_after(headers: &mut HeaderMap, after: Duration) {
 }
 
 /// A duration as OpenAI writes it: `20ms`, `8.64s`, `6m0s`. Never less than it is.
-fn written(duration: Duration) -> String {
-    let millis = duration.as_nanos().div_ceil(1_000_000);
+fn write(duration: Duration, text: &mut String) {
+    let mut number = |number: u64| text.push_str(itoa::Buffer::new().format(number));
+    let millis = duration.as_nanos().div_ceil(1_000_000).min(u64::MAX.into()) as u64;
     let (seconds, rest) = (millis / 1000, millis % 1000);
     match seconds {
-        0 => below_a_second(millis as u16),
-        1..60 if rest == 0 => format!("{seconds}s"),
-        1..60 => format!("{seconds}.{}s", format!("{rest:03}").trim_end_matches('0')),
+        0 => {
+            number(millis);
+            text.push_str("ms");
+        }
+        1..60 => {
+            number(seconds);
+            if rest > 0 {
+                let digits = format!("{rest:03}");
+                text.push('.');
+                text.push_str(digits.trim_end_matches('0'));
+            }
+            text.push('s');
+        }
         _ => {
             let seconds = millis.div_ceil(1000);
-            format!("{}m{}s", seconds / 60, seconds % 60)
+            number(seconds / 60);
+            text.push('m');
+            text.push_str(itoa::Buffer::new().format(seconds % 60));
+            text.push('s');
         }
     }
-}
-
-/// As nearly every one is written: without the machinery of a format, and no longer than it is, since the
-/// value of a header would need another allocation for what is left over.
-fn below_a_second(millis: u16) -> String {
-    let digits = [millis / 100, millis / 10 % 10, millis % 10];
-    let zeros = digits.iter().take(2).take_while(|digit| **digit == 0).count();
-    let mut written = String::with_capacity(digits.len() - zeros + "ms".len());
-    written.extend(digits[zeros..].iter().map(|digit| char::from(b'0' + *digit as u8)));
-    written.push_str("ms");
-    written
 }
 
 #[cfg(test)]
@@ -93,7 +125,9 @@ mod tests {
             (360_000_000, "6m0s"),
             (3_600_000_001, "60m1s"),
         ] {
-            assert_eq!(written(Duration::from_micros(micros)), expected);
+            let mut text = String::new();
+            write(Duration::from_micros(micros), &mut text);
+            assert_eq!(text, expected);
         }
     }
 

@@ -197,7 +197,12 @@ impl Grant {
     pub fn and(mut self, other: Self) -> Self {
         self.held = match (self.held, other.held) {
             (held, Held::Nothing) | (Held::Nothing, held) => held,
-            (Held::One(a), Held::One(b)) => Held::Many(vec![a, b]),
+            (Held::One(a), Held::One(b)) => {
+                // Where there are two, there are more as a rule.
+                let mut many = Vec::with_capacity(4);
+                many.extend([a, b]);
+                Held::Many(many)
+            }
             (Held::One(one), Held::Many(mut many)) | (Held::Many(mut many), Held::One(one)) => {
                 many.push(one);
                 Held::Many(many)
@@ -207,8 +212,11 @@ impl Grant {
                 Held::Many(a)
             }
         };
-        let quotas = other.quotas.map(|quotas| *quotas).unwrap_or_default();
-        quotas.into_iter().flatten().fold(self, Self::with_quota)
+        match (self.quotas.is_some(), other.quotas) {
+            (_, None) => self,
+            (false, quotas) => Self { quotas, ..self },
+            (true, Some(quotas)) => quotas.into_iter().flatten().fold(self, Self::with_quota),
+        }
     }
 }
 

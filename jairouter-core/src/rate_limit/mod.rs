@@ -74,7 +74,7 @@ pub use bucket::{LeakyBucket, TokenBucket, WarmUp};
 pub use clients::PerClient;
 pub use concurrency::{ClientConcurrency, Concurrency};
 pub use future::ResponseFuture;
-pub(crate) use headers::{quota as quota_headers, retry_after as retry_after_headers};
+pub(crate) use headers::{quotas as quota_headers, retry_after as retry_after_headers};
 pub use layer::RateLimitLayer;
 pub use limit::{Limit, PerModel};
 pub use limiter::{Grant, Hold, Limiter, Quota, Refusal, Unit};
