@@ -3,7 +3,7 @@
 //! One is written for every request, and tracing-subscriber's own, which goes through serde piece by piece, would cost
 //! as much as half of what is done for a small one.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::fmt::{self, Write as _};
 
 use jiff::Timestamp;
@@ -13,8 +13,13 @@ use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
 use tracing_subscriber::registry::LookupSpan;
 
-/// What most lines fit in, in bytes.
-const ROOM: usize = 1024;
+/// The most room for a line that is kept for the next one, in bytes.
+const LARGEST_KEPT: usize = 4096;
+
+thread_local! {
+    /// The last line's memory.
+    static LINE: Cell<String> = const { Cell::new(String::new()) };
+}
 
 /// `{"timestamp":…,"level":…,` the fields, `"target":…}`.
 #[derive(Debug)]
@@ -31,7 +36,8 @@ where
         mut out: Writer<'_>,
         event: &Event<'_>,
     ) -> fmt::Result {
-        let mut line = String::with_capacity(ROOM);
+        let mut line = LINE.take();
+        line.clear();
         line.push_str("{\"timestamp\":\"");
         now(&mut line);
         line.push_str("\",\"level\":\"");
@@ -47,7 +53,11 @@ where
         line.push_str(",\"target\":");
         string(event.metadata().target(), &mut line);
         line.push_str("}\n");
-        out.write_str(&line)
+        let written = out.write_str(&line);
+        if line.capacity() <= LARGEST_KEPT {
+            LINE.set(line);
+        }
+        written
     }
 }
 
@@ -65,8 +75,12 @@ fn now(line: &mut String) {
         }
         line.push_str(written);
     });
-    // A string takes all there is.
-    let _ = write!(line, ".{:06}Z", now.subsec_nanosecond().unsigned_abs() / 1000);
+    // With all of its zeros, behind a one.
+    let mut digits = itoa::Buffer::new();
+    let micros = digits.format(1_000_000 + now.subsec_nanosecond().unsigned_abs() / 1000);
+    line.push('.');
+    line.push_str(&micros[1..]);
+    line.push('Z');
 }
 
 /// Writes fields behind others.
@@ -83,39 +97,42 @@ impl Fields<'_> {
         self.line.push_str("\":");
     }
 
-    fn number(&mut self, field: &Field, number: impl fmt::Display) {
+    fn text(&mut self, field: &Field, text: &str) {
         self.name(field);
-        // A string takes all there is.
-        let _ = write!(self.line, "{number}");
+        self.line.push_str(text);
+    }
+
+    fn integer(&mut self, field: &Field, number: impl itoa::Integer) {
+        self.text(field, itoa::Buffer::new().format(number));
     }
 }
 
 impl Visit for Fields<'_> {
     fn record_f64(&mut self, field: &Field, value: f64) {
         match value.is_finite() {
-            true => self.number(field, value),
-            false => self.number(field, "null"),
+            true => self.text(field, &value.to_string()),
+            false => self.text(field, "null"),
         }
     }
 
     fn record_i64(&mut self, field: &Field, value: i64) {
-        self.number(field, value);
+        self.integer(field, value);
     }
 
     fn record_u64(&mut self, field: &Field, value: u64) {
-        self.number(field, value);
+        self.integer(field, value);
     }
 
     fn record_i128(&mut self, field: &Field, value: i128) {
-        self.number(field, value);
+        self.integer(field, value);
     }
 
     fn record_u128(&mut self, field: &Field, value: u128) {
-        self.number(field, value);
+        self.integer(field, value);
     }
 
     fn record_bool(&mut self, field: &Field, value: bool) {
-        self.number(field, value);
+        self.text(field, if value { "true" } else { "false" });
     }
 
     fn record_str(&mut self, field: &Field, value: &str) {
@@ -152,8 +169,7 @@ impl fmt::Write for Escaped<'_> {
 
 /// RFC 8259, section 7.
 fn escape(text: &str, line: &mut String) {
-    let is_plain = |byte: u8| byte >= 0x20 && byte != b'"' && byte != b'\\';
-    if text.bytes().all(is_plain) {
+    if is_plain(text) {
         return line.push_str(text);
     }
     for one in text.chars() {
@@ -169,6 +185,13 @@ fn escape(text: &str, line: &mut String) {
             other => line.push(other),
         }
     }
+}
+
+/// Whether nothing is to be escaped. All of it is looked at, which is sooner done than to stop where something is.
+#[expect(clippy::needless_bitwise_bool, reason = "without a branch it is done for many at a time")]
+fn is_plain(text: &str) -> bool {
+    text.bytes()
+        .fold(true, |is_plain, byte| is_plain & (byte >= 0x20) & (byte != b'"') & (byte != b'\\'))
 }
 
 #[cfg(test)]

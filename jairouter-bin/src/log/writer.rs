@@ -2,15 +2,16 @@
 
 use std::io::{self, Write};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::mpsc::{SyncSender, sync_channel};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-/// How many lines wait to be written: some MiB, where nobody reads them.
-const MOST_WAITING: usize = 1 << 13;
+/// How much waits to be written, in bytes, where nobody reads it.
+const MOST_WAITING: usize = 4 << 20;
 
-/// How much is written at once, where lines come faster than one by one.
-const LARGEST_WRITE: usize = 32 << 10;
+/// How much room for what waits is kept, in bytes.
+const KEPT: usize = 64 << 10;
 
 /// How long a first line waits for others. To be woken for each of them costs whoever writes it more than the line.
 const GATHERING: Duration = Duration::from_millis(10);
@@ -21,19 +22,32 @@ const LAST: Duration = Duration::from_secs(1);
 /// Lines that nobody will read, in this process.
 static DROPPED: AtomicU64 = AtomicU64::new(0);
 
-enum Message {
-    Line(Box<[u8]>),
-    /// Everything before it is written.
-    Written(SyncSender<()>),
-}
-
 /// Where lines are put. What finds no room is dropped and counted.
 #[derive(Clone)]
-pub(super) struct Lines(SyncSender<Message>);
+pub(super) struct Lines(Arc<Open>);
 
 /// Waits for the last lines when it is dropped, as long as they may take.
 #[must_use = "dropping it ends the log"]
 pub struct Guard(Lines);
+
+/// The thread ends when this is dropped.
+struct Open(Arc<Shared>);
+
+#[derive(Default)]
+struct Shared {
+    waiting: Mutex<Waiting>,
+    /// There is a first line, or something else to do.
+    told: Condvar,
+}
+
+#[derive(Default)]
+struct Waiting {
+    text: Vec<u8>,
+    lines: u64,
+    /// Who is to be told when everything so far is written.
+    asked: Vec<SyncSender<()>>,
+    is_closed: bool,
+}
 
 /// How many lines were dropped since the process began.
 pub(crate) fn dropped() -> u64 {
@@ -46,48 +60,71 @@ pub(crate) fn dropped() -> u64 {
 ///
 /// If there is no thread to be had.
 pub(super) fn start(out: impl Write + Send + 'static) -> io::Result<(Lines, Guard)> {
-    let (sender, receiver) = sync_channel(MOST_WAITING);
-    thread::Builder::new().name("log".into()).spawn(move || write(&receiver, out))?;
-    let lines = Lines(sender);
+    let shared = Arc::new(Shared::default());
+    let lines = Lines(Arc::new(Open(Arc::clone(&shared))));
+    thread::Builder::new().name("log".into()).spawn(move || shared.write(out))?;
     Ok((lines.clone(), Guard(lines)))
 }
 
-fn write(lines: &Receiver<Message>, mut out: impl Write) {
-    let mut text = Vec::new();
-    while let Ok(message) = lines.recv() {
-        #[expect(clippy::disallowed_methods, reason = "this thread serves nobody else")]
-        if matches!(message, Message::Line(_)) {
-            thread::sleep(GATHERING);
-        }
-        let (mut next, mut count, mut written) = (Some(message), 0, None);
-        while let Some(message) = next.take() {
-            match message {
-                Message::Line(line) => {
-                    text.extend_from_slice(&line);
-                    count += 1;
-                }
-                Message::Written(told) => written = Some(told),
+impl Shared {
+    fn waiting(&self) -> MutexGuard<'_, Waiting> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Writes what comes until nothing more can.
+    fn write(&self, mut out: impl Write) {
+        // Of two buffers one is filled while the other is written.
+        let mut text = Vec::new();
+        loop {
+            let is_idle = |waiting: &mut Waiting| waiting.text.is_empty() && !waiting.is_urgent();
+            let waiting = self.told.wait_while(self.waiting(), is_idle);
+            let waiting = waiting.unwrap_or_else(PoisonError::into_inner);
+            let is_calm = |waiting: &mut Waiting| !waiting.is_urgent();
+            let gathered = self.told.wait_timeout_while(waiting, GATHERING, is_calm);
+            let (mut waiting, _) = gathered.unwrap_or_else(PoisonError::into_inner);
+            std::mem::swap(&mut waiting.text, &mut text);
+            let (lines, asked) =
+                (std::mem::take(&mut waiting.lines), std::mem::take(&mut waiting.asked));
+            let is_closed = waiting.is_closed;
+            drop(waiting);
+            if out.write_all(&text).and_then(|()| out.flush()).is_err() {
+                DROPPED.fetch_add(lines, Ordering::Relaxed);
             }
-            if written.is_none() && text.len() < LARGEST_WRITE {
-                next = lines.try_recv().ok();
+            text.clear();
+            text.shrink_to(KEPT);
+            for one in asked {
+                // Whoever has asked may have waited long enough.
+                let _ = one.try_send(());
+            }
+            if is_closed {
+                return;
             }
         }
-        if out.write_all(&text).and_then(|()| out.flush()).is_err() {
-            DROPPED.fetch_add(count, Ordering::Relaxed);
-        }
-        text.clear();
-        if let Some(told) = written {
-            // Whoever has asked may have waited long enough.
-            let _ = told.try_send(());
-        }
+    }
+}
+
+impl Waiting {
+    /// Whether it does not wait for more.
+    fn is_urgent(&self) -> bool {
+        self.is_closed || !self.asked.is_empty()
     }
 }
 
 /// A line each time: `tracing` writes whole ones.
 impl Write for &Lines {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        if self.0.try_send(Message::Line(line.into())).is_err() {
+        let Open(shared) = &*self.0;
+        let mut waiting = shared.waiting();
+        if waiting.text.len() + line.len() > MOST_WAITING {
             DROPPED.fetch_add(1, Ordering::Relaxed);
+            return Ok(line.len());
+        }
+        let is_first = waiting.text.is_empty();
+        waiting.text.extend_from_slice(line);
+        waiting.lines += 1;
+        drop(waiting);
+        if is_first {
+            shared.told.notify_one();
         }
         Ok(line.len())
     }
@@ -97,15 +134,21 @@ impl Write for &Lines {
     }
 }
 
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.0.waiting().is_closed = true;
+        self.0.told.notify_one();
+    }
+}
+
 impl Drop for Guard {
     fn drop(&mut self) {
         let (told, written) = sync_channel(1);
-        let lines = self.0.0.clone();
-        // By a thread, since there may be no room to ask. What is stuck ends with the process.
-        let ask = move || drop(lines.send(Message::Written(told)));
-        if thread::Builder::new().spawn(ask).is_ok() {
-            let _ = written.recv_timeout(LAST);
-        }
+        let Open(shared) = &*self.0.0;
+        shared.waiting().asked.push(told);
+        shared.told.notify_one();
+        // What is stuck ends with the process.
+        let _ = written.recv_timeout(LAST);
     }
 }
 
@@ -136,23 +179,30 @@ mod tests {
         }
     }
 
+    const LENGTH: usize = 128;
+
     #[test]
     fn lines_come_whole_and_in_order_and_those_that_find_no_room_are_counted() {
         let out = Out::default();
         let (lines, guard) = start(out.clone()).unwrap();
-        let put = |number: usize| (&lines).write_all(format!("{number}\n").as_bytes()).unwrap();
+        let put = |number: usize| {
+            let line = format!("{number:>width$}\n", width = LENGTH - 1);
+            (&lines).write_all(line.as_bytes()).unwrap();
+        };
         let before = dropped();
         let held = out.held();
-        let all = 3 * MOST_WAITING;
+        // All of the same length, and more than can wait and be on its way together.
+        let fit = MOST_WAITING / LENGTH;
+        let all = 3 * fit;
         (0..all).for_each(put);
         let lost = (dropped() - before) as usize;
-        assert!(lost > MOST_WAITING && lost <= all - MOST_WAITING, "{lost}");
+        assert!(lost >= fit && lost <= all - fit, "{lost}");
         drop(held);
         drop(guard);
         put(all);
         drop(Guard(lines.clone()));
         let text = String::from_utf8(out.held().clone()).unwrap();
-        let written: Vec<usize> = text.lines().map(|line| line.parse().unwrap()).collect();
+        let written: Vec<usize> = text.lines().map(|line| line.trim().parse().unwrap()).collect();
         assert!(written.is_sorted() && written.last() == Some(&all));
         assert_eq!(written.len(), all + 1 - lost);
     }

@@ -29,7 +29,9 @@ fn is_fit(id: &[u8]) -> bool {
 /// 128 random bits, in hexadecimal.
 fn new() -> HeaderValue {
     let mut id = [0; 32];
-    write_hex(u128::from(random()) << 64 | u128::from(random()), &mut id);
+    let (high, low) = id.split_at_mut(16);
+    write_hex(&random().to_be_bytes(), high);
+    write_hex(&random().to_be_bytes(), low);
     // Hexadecimal digits are fit for a header.
     let id = HeaderValue::from_maybe_shared(Bytes::copy_from_slice(&id));
     id.unwrap_or(HeaderValue::from_static("none"))

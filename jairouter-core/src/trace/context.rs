@@ -77,19 +77,20 @@ fn has_fit_state(headers: &HeaderMap) -> bool {
     (1..=MOST_ENTRIES).contains(&entries) && length <= LONGEST_STATE + 1
 }
 
-/// The last digits of a number, as many as there is room for.
-pub(crate) fn write_hex(mut number: u128, digits: &mut [u8]) {
-    for digit in digits.iter_mut().rev() {
-        *digit = b"0123456789abcdef"[(number & 15) as usize];
-        number >>= 4;
+/// Two digits for each byte, as far as there is room.
+pub(crate) fn write_hex(bytes: &[u8], digits: &mut [u8]) {
+    let (pairs, _) = digits.as_chunks_mut();
+    for ([high, low], byte) in pairs.iter_mut().zip(bytes) {
+        let digit = |half: u8| b"0123456789abcdef"[usize::from(half)];
+        (*high, *low) = (digit(byte >> 4), digit(byte & 15));
     }
 }
 
 /// Version 00, whatever came: the flags of another one may mean something else.
 pub(super) fn traceparent(id: TraceId, span: SpanId, sampled: bool) -> HeaderValue {
     let mut text = *b"00-00000000000000000000000000000000-0000000000000000-00";
-    write_hex(id.to_u128(), &mut text[3..35]);
-    write_hex(span.to_u64().into(), &mut text[36..52]);
+    write_hex(&id.to_u128().to_be_bytes(), &mut text[3..35]);
+    write_hex(&span.to_u64().to_be_bytes(), &mut text[36..52]);
     text[54] += u8::from(sampled);
     // Digits and dashes are fit for a header.
     let value = HeaderValue::from_maybe_shared(Bytes::copy_from_slice(&text));
