@@ -5,11 +5,11 @@
 //! that nobody serves is `other`, and so is each one above a thousand.
 
 mod calls;
+mod found;
 mod limits;
 mod own;
 mod scrape;
 
-use std::collections::HashSet;
 use std::fmt::{self, Write as _};
 use std::sync::atomic::{AtomicI64, AtomicU64};
 use std::sync::{Arc, PoisonError, RwLock};
@@ -27,6 +27,7 @@ use prometheus_client::registry::{Registry, Unit};
 
 pub(crate) use calls::Calls;
 pub use calls::Timed;
+use found::{Models, OfService, PerEndpoint};
 pub(crate) use scrape::{Instance, Snapshot};
 
 /// The most models that have labels of their own.
@@ -88,8 +89,8 @@ pub struct Metrics {
     reloaded: Gauge<i64, AtomicI64>,
     last_success: Gauge<f64, AtomicU64>,
     pub(crate) panics: Counter,
-    /// The models that may be named: that are served, or were.
-    models: RwLock<HashSet<Arc<str>>>,
+    services: PerEndpoint<OfService>,
+    models: RwLock<Models>,
     pub(crate) snapshot: Arc<scrape::Current>,
 }
 
@@ -151,7 +152,8 @@ impl Metrics {
             reloaded: Gauge::default(),
             last_success: Gauge::default(),
             panics: Counter::default(),
-            models: RwLock::default(),
+            services: PerEndpoint::new(),
+            models: RwLock::new(Models::new(OTHER)),
             snapshot: Arc::default(),
             registry,
         };
@@ -238,21 +240,19 @@ impl Metrics {
     pub(crate) fn tell(&self, exchange: &Exchange) {
         self.own.tell(exchange);
         let service = exchange.endpoint.service_type().as_str();
+        let found = self.services.of(exchange.endpoint);
         let status = exchange.status.as_u16();
-        self.requests.get_or_create(&RequestLabels { service, method: "POST", status }).inc();
-        let total = exchange.total.as_secs_f64();
-        self.durations.get_or_create(&ServiceLabels { service }).observe(total);
-        let labels = ModelLabels {
-            gen_ai_operation_name: operation(exchange.endpoint),
-            gen_ai_request_model: self.model(&exchange.model),
+        let requests = || {
+            self.requests.get_or_create(&RequestLabels { service, method: "POST", status }).clone()
         };
-        self.model_durations.get_or_create(&labels).observe(total);
-        if let (true, Some(first), None) = (exchange.stream, exchange.first, exchange.error) {
-            self.first_tokens.get_or_create(&labels).observe(first.as_secs_f64());
-        }
-        if let Some(usage) = exchange.usage {
-            self.used(usage, &labels, exchange);
-        }
+        match status {
+            200 => found.ok.get_or_init(requests).inc(),
+            _ => requests().inc(),
+        };
+        let total = exchange.total.as_secs_f64();
+        let durations = || self.durations.get_or_create(&ServiceLabels { service }).clone();
+        found.duration.get_or_init(durations).observe(total);
+        self.of_its_model(exchange, total);
         if let Some(kind) = exchange.error {
             self.errors.get_or_create(&ErrorLabels { service, error: kind.code() }).inc();
         }
@@ -261,23 +261,36 @@ impl Metrics {
         }
     }
 
-    fn used(&self, usage: Usage, labels: &ModelLabels, exchange: &Exchange) {
-        for (gen_ai_token_type, tokens) in [("input", usage.input), ("output", usage.output)] {
-            let ModelLabels { gen_ai_operation_name, gen_ai_request_model } = labels.clone();
+    fn of_its_model(&self, exchange: &Exchange, total: f64) {
+        let models = self.models.read().unwrap_or_else(PoisonError::into_inner);
+        let (model, found) = models.of(&exchange.model);
+        let found = found.of(exchange.endpoint);
+        let operation = operation(exchange.endpoint);
+        let of = |family: &Family<ModelLabels, Histogram>| {
+            let (gen_ai_operation_name, gen_ai_request_model) = (operation, Arc::clone(model));
+            let labels = ModelLabels { gen_ai_operation_name, gen_ai_request_model };
+            family.get_or_create(&labels).clone()
+        };
+        let tokens = |gen_ai_token_type| {
+            let (gen_ai_operation_name, gen_ai_request_model) = (operation, Arc::clone(model));
             let labels =
                 TokenLabels { gen_ai_operation_name, gen_ai_request_model, gen_ai_token_type };
-            self.usage.get_or_create(&labels).observe(tokens as f64);
+            self.usage.get_or_create(&labels).clone()
+        };
+        found.duration.get_or_init(|| of(&self.model_durations)).observe(total);
+        let first = exchange.first.filter(|_| exchange.stream);
+        if let (Some(first), None) = (first, exchange.error) {
+            let first_tokens = found.first_token.get_or_init(|| of(&self.first_tokens));
+            first_tokens.observe(first.as_secs_f64());
         }
-        if let (true, Some(first), 2..) = (exchange.stream, exchange.first, usage.output) {
+        let Some(Usage { input, output, .. }) = exchange.usage else { return };
+        found.input_tokens.get_or_init(|| tokens("input")).observe(input as f64);
+        found.output_tokens.get_or_init(|| tokens("output")).observe(output as f64);
+        if let (Some(first), 2..) = (first, output) {
             let rest = exchange.total.saturating_sub(first).as_secs_f64();
-            self.next_tokens.get_or_create(labels).observe(rest / (usage.output - 1) as f64);
+            let next_tokens = found.next_tokens.get_or_init(|| of(&self.next_tokens));
+            next_tokens.observe(rest / (output - 1) as f64);
         }
-    }
-
-    /// Shared, since it is a label of several metrics of each request.
-    fn model(&self, name: &str) -> Arc<str> {
-        let models = self.models.read().unwrap_or_else(PoisonError::into_inner);
-        models.get(name).map_or_else(|| OTHER.into(), Arc::clone)
     }
 
     /// What is served from now on.
@@ -285,9 +298,7 @@ impl Metrics {
         // Those that have been served have their labels for good, so that they are counted, too.
         let mut named = self.models.write().unwrap_or_else(PoisonError::into_inner);
         for model in models {
-            if named.len() < MOST_MODELS && !named.contains(model) {
-                named.insert(model.into());
-            }
+            named.name(model, MOST_MODELS);
         }
         drop(named);
         self.snapshot.store(Arc::new(snapshot));
