@@ -84,7 +84,11 @@ impl Keys {
     ///
     /// [`Kind::Unauthorized`] if keys are asked for and it has none that is good. Which of the reasons it
     /// is the caller is not told.
-    pub fn admit<B>(&self, request: &mut Request<B>, now: Timestamp) -> Result<(), Refused> {
+    pub fn admit<B>(
+        &self,
+        request: &mut Request<B>,
+        now: fn() -> Timestamp,
+    ) -> Result<(), Refused> {
         if self.by_digest.is_none() && self.door.is_none() {
             let neighbours = self.neighbours.as_ref();
             return neighbours.map_or(Ok(()), |neighbours| neighbours.admit(request.headers()));
@@ -116,18 +120,18 @@ impl Keys {
         &self,
         header: &HeaderName,
         token: &[u8],
-        now: Timestamp,
+        now: fn() -> Timestamp,
     ) -> Result<Arc<Key>, Refused> {
         let digest = digest_of(token);
         let key = self.by_digest.as_ref().and_then(|keys| keys.get(&digest));
         let key = key.filter(|key| bool::from(key.settings.digest.ct_eq(&digest)));
         match (key, &self.door) {
-            (Some(key), _) if key.settings.expires.is_none_or(|expires| now < expires) => {
+            (Some(key), _) if key.settings.expires.is_none_or(|expires| now() < expires) => {
                 Ok(Arc::clone(key))
             }
             (Some(_), _) => Err(refused(NOT_VALID, "the key has expired")),
             (None, Some(door)) if *header == AUTHORIZATION && Door::is_for(token) => {
-                door.admit(token, &digest, now).map_err(|denied| match denied {
+                door.admit(token, &digest, now()).map_err(|denied| match denied {
                     Denied::Bad(why) => refused(NOT_VALID, why),
                     Denied::Full => Refused {
                         error: Error::new(Kind::Overloaded, "too many are asking at once")
@@ -215,7 +219,10 @@ impl Key {
 
     fn note(self: Arc<Self>, extensions: &mut Extensions) {
         extensions.insert(self.principal.clone());
-        extensions.insert(Priority(self.settings.rights.priority));
+        let priority = Priority(self.settings.rights.priority);
+        if priority != Priority::default() {
+            extensions.insert(priority);
+        }
         if self.settings.rights.models.is_some() || self.served.is_some() {
             let key = Arc::clone(&self);
             extensions.insert(VisibleModels::new(move |name| key.may_see(name)));

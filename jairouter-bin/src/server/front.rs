@@ -73,7 +73,7 @@ impl<S> Front<S> {
         request: &mut Request<Received>,
         id: &HeaderValue,
     ) -> Option<Response<Bytes>> {
-        let Refused { mut error, why } = keys.admit(request, Timestamp::now()).err()?;
+        let Refused { mut error, why } = keys.admit(request, Timestamp::now).err()?;
         let client = client_addr(self.peer, request.headers(), &self.settings.trusted_proxies);
         let path = request.uri().path();
         let endpoint = endpoint_of(path);
@@ -311,6 +311,7 @@ fn check_host(request: &Request<Received>) -> Result<(), Error> {
         (None, _, None) => return Err(bad("the request has no Host")),
         (Some(_), Some(_), _) => return Err(bad("the request has two Hosts")),
         (None, _, Some(authority)) => Some(authority.clone()),
+        (Some(host), None, None) if is_plain_host(host.as_bytes()) => return Ok(()),
         (Some(host), None, authority) => {
             let host = host.to_str().ok().and_then(|host| host.parse::<Authority>().ok());
             match authority {
@@ -327,8 +328,47 @@ fn check_host(request: &Request<Received>) -> Result<(), Error> {
     }
 }
 
+/// Whether this is a name or an address of IPv4, and perhaps a port, without a letter that has to be looked at
+/// twice: as nearly every `Host` is.
+fn is_plain_host(host: &[u8]) -> bool {
+    let (name, port) = match memchr::memrchr(b':', host) {
+        Some(colon) => (&host[..colon], Some(&host[colon + 1..])),
+        None => (host, None),
+    };
+    let is_of_a_name = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-');
+    let is_port = |port: &[u8]| matches!(port.len(), 1..=4) && port.iter().all(u8::is_ascii_digit);
+    !name.is_empty() && name.iter().all(is_of_a_name) && port.is_none_or(is_port)
+}
+
 /// Whether the port, if there is one, is a number a port can be.
 fn port_is_one(host: &Authority) -> bool {
     let rest = host.as_str().strip_prefix(host.host()).unwrap_or_default();
     rest.is_empty() || rest == ":" || host.port_u16().is_some()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn what_is_plain_is_a_host(host in "[a-zA-Z0-9.:@\\[\\]%_-]{0,12}") {
+            if is_plain_host(host.as_bytes()) {
+                let authority: Authority = host.parse().unwrap();
+                prop_assert!(!host.contains('@') && port_is_one(&authority), "{host}");
+            }
+        }
+    }
+
+    #[test]
+    fn names_addresses_and_ports_are_plain() {
+        for host in ["localhost", "gateway.example:8080", "127.0.0.1:1", "A-1"] {
+            assert!(is_plain_host(host.as_bytes()), "{host}");
+        }
+        for host in ["", ":80", "a:", "a:65536", "a@b", "[::1]:80", "a b", "a:b", "a:1:2"] {
+            assert!(!is_plain_host(host.as_bytes()), "{host}");
+        }
+    }
 }
