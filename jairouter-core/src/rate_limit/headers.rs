@@ -26,7 +26,7 @@ static TOKENS: Names = [
     HeaderName::from_static("x-ratelimit-reset-tokens"),
 ];
 
-/// `x-ratelimit-limit-…`, `-remaining-…` and `-reset-…` of each.
+/// `x-ratelimit-limit-…`, `-remaining-…` and `-reset-…` of each, unless something tighter is there already.
 pub(crate) fn quotas(headers: &mut HeaderMap, quotas: impl Iterator<Item = Quota>) {
     let mut quotas = quotas.peekable();
     if quotas.peek().is_none() {
@@ -41,6 +41,10 @@ pub(crate) fn quotas(headers: &mut HeaderMap, quotas: impl Iterator<Item = Quota
             Unit::Requests => &REQUESTS,
             Unit::Tokens => &TOKENS,
         };
+        let there = headers.get(&names[1]).and_then(|left| left.to_str().ok()?.parse().ok());
+        if there.is_some_and(|left: u64| left <= quota.remaining) {
+            continue;
+        }
         for (nth, name) in names.iter().enumerate() {
             let start = text.len();
             match nth {
@@ -128,6 +132,20 @@ mod tests {
             let mut text = String::new();
             write(Duration::from_micros(micros), &mut text);
             assert_eq!(text, expected);
+        }
+    }
+
+    #[test]
+    fn of_what_two_layers_have_to_say_the_tighter_counts() {
+        let left = |remaining| Quota::new(Unit::Requests, 100, remaining, Duration::ZERO);
+        for (inner, outer, told) in [(3, 90, "3"), (90, 3, "3"), (5, 5, "5")] {
+            let mut headers = HeaderMap::new();
+            quotas(&mut headers, [left(inner)].into_iter());
+            let tokens = Quota::new(Unit::Tokens, 7, 7, Duration::ZERO);
+            quotas(&mut headers, [left(outer), tokens].into_iter());
+            assert_eq!(headers["x-ratelimit-remaining-requests"], told, "{inner} {outer}");
+            assert_eq!(headers["x-ratelimit-remaining-tokens"], "7");
+            assert_eq!(headers.len(), 6);
         }
     }
 
