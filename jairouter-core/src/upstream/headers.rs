@@ -1,26 +1,32 @@
 //! Header hygiene, both ways.
 
 use http::header::{
-    ACCEPT, CACHE_CONTROL, CONNECTION, CONTENT_DISPOSITION, CONTENT_ENCODING, CONTENT_LENGTH,
-    CONTENT_TYPE, HOST, RETRY_AFTER, USER_AGENT,
+    CACHE_CONTROL, CONNECTION, CONTENT_DISPOSITION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE,
+    HOST, RETRY_AFTER,
 };
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 use crate::trace::{SpanId, TRACEPARENT, TRACESTATE, Trace};
 
-/// What of the caller's goes to an engine: nothing that could be a credential, a cookie, or the
+/// Whether of the caller's this goes to an engine: nothing that could be a credential, a cookie, or the
 /// connection's own affair (RFC 9110, section 7.6.1).
-static FORWARDED: [HeaderName; 9] = [
-    CONTENT_TYPE,
-    ACCEPT,
-    USER_AGENT,
-    HeaderName::from_static("x-request-id"),
-    TRACEPARENT,
-    TRACESTATE,
-    HeaderName::from_static("baggage"),
-    HeaderName::from_static("anthropic-version"),
-    HeaderName::from_static("anthropic-beta"),
-];
+fn is_forwarded(name: &HeaderName) -> bool {
+    matches!(
+        name.as_str(),
+        "content-type"
+            | "accept"
+            | "user-agent"
+            | "x-request-id"
+            | "traceparent"
+            | "tracestate"
+            | "baggage"
+            | "anthropic-version"
+            | "anthropic-beta"
+    )
+}
+
+/// How many these are.
+const FORWARDED: usize = 9;
 
 /// What of an engine's goes to the caller, beside its `x-` headers.
 static RETURNED: [HeaderName; 6] = [
@@ -56,7 +62,7 @@ pub(super) fn outward(
 ) -> HeaderMap {
     // With as much room as the caller's: HTTP/1 reads the answer's headers into the same memory, and hyper those
     // of the next request on the connection into that.
-    let most = FORWARDED.len() + own.len() + more.len() + 2;
+    let most = FORWARDED + own.len() + more.len() + 2;
     let mut headers = HeaderMap::with_capacity(most.max(caller.len()));
     headers.insert(HOST, host.clone());
     // Of our own list it can name none otherwise.
@@ -64,8 +70,12 @@ pub(super) fn outward(
     let is_left_out = |name: &HeaderName| {
         own.contains_key(name) || hop_by_hop && is_named_by_connection(caller, name)
     };
-    for name in FORWARDED.iter().chain(more) {
-        if let Some(value) = caller.get(name)
+    let mut before = None;
+    for (name, value) in caller {
+        // Of one name the first counts; the others come right behind it.
+        let is_first = before.replace(name) != Some(name);
+        if is_first
+            && (is_forwarded(name) || more.contains(name))
             && !(trace.is_some() && (*name == TRACEPARENT || *name == TRACESTATE))
             && !is_left_out(name)
         {
@@ -141,6 +151,19 @@ mod tests {
             (HeaderName::from_static(name), HeaderValue::from_static(value))
         };
         pairs.iter().map(pair).collect()
+    }
+
+    #[test]
+    fn of_two_of_one_name_the_first_is_sent() {
+        let mut caller = map(&[("x-mine", "a"), ("accept", "b"), ("user-agent", "c")]);
+        for (name, value) in [("accept", "d"), ("x-mine", "e"), ("accept", "f")] {
+            caller.append(HeaderName::from_static(name), HeaderValue::from_static(value));
+        }
+        let more = [HeaderName::from_static("x-mine")];
+        let own = HeaderMap::new();
+        let headers = outward(&caller, &more, &own, &HeaderValue::from_static("h"), None);
+        let expected = [("host", "h"), ("x-mine", "a"), ("accept", "b"), ("user-agent", "c")];
+        assert_eq!(headers, map(&expected));
     }
 
     // fault: A7, A12, P14
