@@ -7,6 +7,7 @@
 mod json;
 mod writer;
 
+use std::env;
 use std::io::{self, IsTerminal};
 use std::sync::Arc;
 
@@ -14,7 +15,10 @@ use jairouter_core::balance::{FailedAttempt, InstanceState};
 use jairouter_core::observe::Exchange;
 use jairouter_core::trace::Trace;
 use jairouter_core::{Attempt, End, Kind};
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::{LevelFilter, ParseError, Targets};
+use tracing_subscriber::fmt;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
 
 pub use writer::Guard;
 pub(crate) use writer::dropped;
@@ -28,21 +32,41 @@ use crate::config::{Log, LogFormat};
 /// If there is no thread to be had for it.
 pub fn init(log: &Log) -> io::Result<Guard> {
     let (lines, guard) = writer::start(io::stderr())?;
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(&log.level));
+    let lines = Arc::new(lines);
+    let (filter, wrong) = filter(env::var("RUST_LOG").ok().as_deref(), &log.level);
+    let logged = tracing_subscriber::registry().with(filter);
     let is_terminal = io::stderr().is_terminal();
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(Arc::new(lines));
     let human = match log.format {
         LogFormat::Human => true,
         LogFormat::Json => false,
         LogFormat::Auto => is_terminal,
     };
+    let layer = fmt::layer();
     // A second call keeps the first log: there is one a process.
-    let _ = if human {
-        builder.with_ansi(is_terminal).with_target(false).try_init()
+    let begun = if human {
+        let layer = layer.with_ansi(is_terminal).with_target(false).with_writer(lines);
+        logged.with(layer).try_init()
     } else {
-        builder.event_format(json::Json).try_init()
+        logged.with(layer.event_format(json::Json).with_writer(lines)).try_init()
     };
+    if let (Ok(()), Some(error)) = (begun, wrong) {
+        tracing::warn!(error, "RUST_LOG is not understood, and the configured level counts");
+    }
     Ok(guard)
+}
+
+/// What is logged: what the environment says, or else this level. And what is wrong with what it says.
+fn filter(environment: Option<&str>, level: &str) -> (Targets, Option<String>) {
+    let configured =
+        || level.parse().unwrap_or_else(|_| Targets::new().with_default(LevelFilter::INFO));
+    match environment.map(str::trim).filter(|text| !text.is_empty()).map(str::parse) {
+        Some(Ok(filter)) => (filter, None),
+        Some(Err(error)) => {
+            let error: ParseError = error;
+            (configured(), Some(error.to_string()))
+        }
+        None => (configured(), None),
+    }
 }
 
 /// One line for each instance that was asked in vain, as it happens, and one if its breaker has opened.
@@ -118,4 +142,32 @@ fn attempts(attempts: &[Attempt]) -> String {
         format!("{}: {kind} after {took} ms", attempt.instance)
     };
     attempts.iter().map(one).collect::<Vec<_>>().join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use tracing::Level;
+
+    use super::*;
+
+    #[test]
+    fn the_environment_says_what_is_logged_or_else_the_configuration() {
+        for (environment, level, target, expected) in [
+            (None, "info", "a", Some(Level::INFO)),
+            (Some(" "), "warn", "a", Some(Level::WARN)),
+            (Some("debug"), "info", "a", Some(Level::DEBUG)),
+            (Some("access=off,info"), "error", "a", Some(Level::INFO)),
+            (Some("access=off,info"), "error", "access", None),
+            (Some("access=warn"), "error", "access", Some(Level::WARN)),
+        ] {
+            let (filter, wrong) = filter(environment, level);
+            assert_eq!(wrong, None);
+            let levels = [Level::ERROR, Level::WARN, Level::INFO, Level::DEBUG, Level::TRACE];
+            let most = levels.into_iter().rfind(|level| filter.would_enable(target, level));
+            assert_eq!(most, expected, "{environment:?} {level} {target}");
+        }
+        let (filter, wrong) = filter(Some("info[span{x=1}]=yes=no"), "warn");
+        assert!(wrong.is_some());
+        assert!(filter.would_enable("a", &Level::WARN) && !filter.would_enable("a", &Level::INFO));
+    }
 }
