@@ -7,6 +7,7 @@ mod json;
 mod multipart;
 mod noted;
 mod scan;
+mod text;
 mod utf8;
 
 use std::ops::Range;
