@@ -6,6 +6,7 @@
 mod json;
 mod multipart;
 mod noted;
+mod numbers;
 mod scan;
 mod text;
 mod utf8;

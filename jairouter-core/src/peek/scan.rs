@@ -5,7 +5,7 @@
 
 use std::ops::Range;
 
-use super::text;
+use super::{numbers, text};
 
 /// The deepest nesting taken; the root object is the first level.
 pub(super) const DEEPEST: u32 = 128;
@@ -113,6 +113,7 @@ impl<'a> Scanner<'a> {
                     self.open(b'[')?;
                     self.gap();
                     if self.peek() != Some(b']') {
+                        self.at = numbers::go_by(self.bytes, self.at);
                         continue;
                     }
                     self.close(b']')?;
