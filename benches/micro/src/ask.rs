@@ -31,6 +31,10 @@ pub(crate) const SIZES: [(usize, &str); 3] =
 /// A text that JSON writes as it stands.
 pub(crate) const PLAIN: &str = "The quick brown fox jumps over the lazy dog, and then it sleeps. ";
 
+/// A text of which JSON escapes one byte in forty: lines, with a word in quotes in every other one.
+pub(crate) const PROSE: &str = "What is the weather like in the south of Spain in the \"second\" half of \
+    the year, and which\nplaces are worth seeing there if one does not like the heat?\n";
+
 /// A text of which JSON escapes one byte in five: what a tool has answered, in JSON itself.
 pub(crate) const ESCAPED: &str =
     "{\n  \"id\": 17,\n  \"name\": \"fox\",\n  \"tags\": [\"a\", \"b\"]\n}\n";

@@ -7,10 +7,10 @@ use http::HeaderMap;
 use jairouter_core::{Endpoint, InferenceRequest};
 
 use crate::Case;
-use crate::ask::{self, CHINESE, ESCAPED, PLAIN, SIZES};
+use crate::ask::{self, CHINESE, ESCAPED, PLAIN, PROSE, SIZES};
 
 pub(crate) fn cases() -> Vec<Case> {
-    let texts = [("plain", PLAIN), ("escaped", ESCAPED), ("chinese", CHINESE)];
+    let texts = [("plain", PLAIN), ("prose", PROSE), ("escaped", ESCAPED), ("chinese", CHINESE)];
     let chats = texts.into_iter().flat_map(|(kind, text)| {
         SIZES.map(|(size, called)| {
             let body = move || ask::chat(text, size, false);

@@ -4,16 +4,19 @@ use std::borrow::Cow;
 use std::str;
 
 use super::scan::{Fault, Scanner, Text};
-use super::{Noted, Peek, check_model, missing_model, utf8};
+use super::{Noted, Peek, check_model, missing_model};
 use crate::error::{Error, Kind};
 
 /// Reads the model and the stream flag of a JSON object, validating all of it.
 pub(crate) fn json(payload: &[u8]) -> Result<Peek, Error> {
-    if !utf8::is_valid(payload)
-        && let Err(error) = str::from_utf8(payload)
-    {
-        return Err(invalid(Fault { at: error.valid_up_to() }));
-    }
+    read(payload).map_err(|error| match str::from_utf8(payload) {
+        Ok(_) => error,
+        // Whatever else is wrong with it.
+        Err(error) => invalid(Fault { at: error.valid_up_to() }),
+    })
+}
+
+fn read(payload: &[u8]) -> Result<Peek, Error> {
     let mut scanner = Scanner::new(payload);
     scanner.gap();
     if scanner.peek() != Some(b'{') {

@@ -6,7 +6,9 @@
 mod json;
 mod multipart;
 mod noted;
+mod numbers;
 mod scan;
+mod text;
 mod utf8;
 
 use std::ops::Range;

@@ -1,9 +1,11 @@
 //! A strict JSON scanner (RFC 8259) that finds where values stand and builds none of them.
 //!
-//! The input is UTF-8 already. Beyond the grammar it refuses nesting deeper than 128 levels, as
+//! What it takes is UTF-8. Beyond the grammar it refuses nesting deeper than 128 levels, as
 //! `serde_json` does, and escapes of lone surrogates, which no UTF-8 text can hold.
 
 use std::ops::Range;
+
+use super::{numbers, text};
 
 /// The deepest nesting taken; the root object is the first level.
 pub(super) const DEEPEST: u32 = 128;
@@ -111,6 +113,7 @@ impl<'a> Scanner<'a> {
                     self.open(b'[')?;
                     self.gap();
                     if self.peek() != Some(b']') {
+                        self.at = numbers::go_by(self.bytes, self.at);
                         continue;
                     }
                     self.close(b']')?;
@@ -192,55 +195,31 @@ impl<'a> Scanner<'a> {
     pub(super) fn text(&mut self) -> Result<Text, Fault> {
         let start = self.at;
         self.expect(b'"')?;
-        let mut escaped = false;
-        loop {
-            self.at = self.easy_until(&mut escaped);
-            match self.peek() {
-                Some(b'"') => {
-                    self.at += 1;
-                    return Ok(Text { span: start..self.at, escaped });
-                }
-                Some(b'\\') => {
-                    escaped = true;
-                    self.at += 1;
-                    self.escape()?;
-                }
-                _ => return Err(self.fault()),
-            }
-        }
+        let (end, escaped) = match text::short_end(self.bytes, self.at) {
+            Some(end) => (end, false),
+            None => text::end(self.bytes, self.at).map_err(|from| self.fault_of_text(from))?,
+        };
+        self.at = end + 1;
+        Ok(Text { span: start..self.at, escaped })
     }
 
-    /// Goes by plain text and escapes of two bytes, a block at a time. The offset of what is neither, or of an
-    /// escape near the end of the input.
-    fn easy_until(&self, escaped: &mut bool) -> usize {
-        // Most strings are short, and not worth a block.
-        let mut at = match first_special(self.bytes, self.at, self.at + 8) {
-            Ok(at) if self.bytes.get(at) != Some(&b'\\') => return at,
-            Ok(at) | Err(at) => at,
-        };
-        while let Some(block) = self.bytes.get(at..).and_then(<[u8]>::first_chunk::<BLOCK>) {
-            let mut marks = marks(block);
-            if marks == 0 {
-                at = plain_until(self.bytes, at + BLOCK);
-                continue;
+    /// Where exactly a text is at fault that is so from this byte on, which is no part of an escape.
+    #[cold]
+    pub(super) fn fault_of_text(&mut self, from: usize) -> Fault {
+        self.at = from;
+        loop {
+            match self.peek() {
+                Some(b'\\') => {
+                    self.at += 1;
+                    if let Err(fault) = self.escape() {
+                        return fault;
+                    }
+                }
+                // Its end: it was no UTF-8.
+                None | Some(b'"' | ..0x20) => return self.fault(),
+                Some(_) => self.at += 1,
             }
-            let mut next = BLOCK;
-            while marks != 0 {
-                let offset = marks.trailing_zeros() as usize;
-                let pair = self.bytes.get(at + offset..).and_then(<[u8]>::first_chunk);
-                let Some([b'\\', b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't']) = pair
-                else {
-                    return at + offset;
-                };
-                *escaped = true;
-                next = offset + 2;
-                // The second may be marked, and is spent.
-                marks &= u64::MAX.checked_shl(next as u32).unwrap_or(0);
-            }
-            at += next.max(BLOCK);
         }
-        let (Ok(at) | Err(at)) = first_special(self.bytes, at, self.bytes.len());
-        at
     }
 
     /// What follows a backslash.
@@ -276,65 +255,4 @@ impl<'a> Scanner<'a> {
         }
         Ok(unit)
     }
-}
-
-/// How many bytes are looked at together: a bit of a word for each.
-const BLOCK: usize = 64;
-
-/// Whether a string cannot simply go on with this byte.
-#[expect(clippy::needless_bitwise_bool, reason = "without a branch it is done for many at a time")]
-const fn is_special(byte: u8) -> bool {
-    (byte == b'"') | (byte == b'\\') | (byte < 0x20)
-}
-
-/// A bit for each byte of the block, the lowest for the first, which is set if that is special.
-fn marks(block: &[u8; BLOCK]) -> u64 {
-    let mut special = [0_u8; BLOCK];
-    for (special, byte) in special.iter_mut().zip(block) {
-        *special = u8::from(is_special(*byte));
-    }
-    let (words, _) = special.as_chunks();
-    // The product has the lowest bits of eight bytes side by side in its highest byte.
-    words.iter().rev().fold(0, |marks, word| {
-        marks << 8 | u64::from_le_bytes(*word).wrapping_mul(0x0102_0408_1020_4080) >> 56
-    })
-}
-
-/// Goes by blocks without a special byte.
-fn plain_until(bytes: &[u8], mut at: usize) -> usize {
-    while let Some(block) = bytes.get(at..).and_then(<[u8]>::first_chunk::<BLOCK>)
-        && !block.iter().fold(false, |any, byte| any | is_special(*byte))
-    {
-        at += BLOCK;
-    }
-    at
-}
-
-/// The offset of the first special byte from `at` on, eight bytes a step; or, if there is none before `end`,
-/// how far it has come. The bit tricks mark the first such byte exactly; marks above it may be borrows.
-fn first_special(bytes: &[u8], mut at: usize, end: usize) -> Result<usize, usize> {
-    const ONES: u64 = u64::from_ne_bytes([1; 8]);
-    const HIGHS: u64 = ONES << 7;
-    let zeroes = |word: u64| word.wrapping_sub(ONES) & !word & HIGHS;
-    while at < end
-        && let Some(chunk) = bytes.get(at..).and_then(<[u8]>::first_chunk)
-    {
-        let word = u64::from_le_bytes(*chunk);
-        let marks = zeroes(word ^ (ONES * u64::from(b'"')))
-            | zeroes(word ^ (ONES * u64::from(b'\\')))
-            | (word.wrapping_sub(ONES * 0x20) & !word & HIGHS);
-        if marks != 0 {
-            return Ok(at + marks.trailing_zeros() as usize / 8);
-        }
-        at += 8;
-    }
-    while at < end
-        && let Some(byte) = bytes.get(at)
-    {
-        if is_special(*byte) {
-            return Ok(at);
-        }
-        at += 1;
-    }
-    Err(at)
 }

@@ -1,60 +1,80 @@
-//! Whether bytes are UTF-8, in steps that do not branch on them.
+//! Whether bytes are UTF-8, in blocks and without a branch for what stands where.
 //!
-//! `str::from_utf8` is as fast for ASCII and takes ten instructions a byte for the rest: what most people
-//! write in languages of other letters. Here each byte is held against the three before it, which is the same
-//! work for any text and which the compiler does for sixteen bytes at a time.
+//! `str::from_utf8` takes ten instructions a byte for what is no ASCII: what most people write in languages of
+//! other letters. Here a bit of a word stands for each byte of a block.
 
-/// How many bytes are looked at in a step.
-const STEP: usize = 64;
+use wide::u8x16;
 
-/// The most bytes of a character that may stand before a byte of it.
-const BEFORE: usize = 3;
+use super::text::{BLOCK, mask};
 
-/// Whether it is UTF-8.
-pub(super) fn is_valid(bytes: &[u8]) -> bool {
-    let mut at = 0;
-    // What is before the first byte is as good as ASCII.
-    let mut window = [0; BEFORE + STEP];
-    while let Some(step) = bytes.get(at..).and_then(<[u8]>::first_chunk::<STEP>) {
-        let open = window[STEP..].iter().any(|byte| *byte >= 0x80);
-        let is_ascii = step.is_ascii();
-        if open || !is_ascii {
-            window.copy_within(STEP.., 0);
-            window[BEFORE..].copy_from_slice(step);
-            if !is_step_valid(&window) {
-                return false;
-            }
-        } else {
-            window[STEP..].copy_from_slice(&step[STEP - BEFORE..]);
-        }
-        at += STEP;
-    }
-    // ASCII behind the last byte: a character that is not whole has no continuation there.
-    window.copy_within(STEP.., 0);
-    window[BEFORE..].fill(0);
-    let rest = &bytes[at..];
-    window[BEFORE..BEFORE + rest.len()].copy_from_slice(rest);
-    is_step_valid(&window)
+/// A text, block by block.
+#[derive(Default)]
+pub(super) struct Utf8 {
+    /// For its first bytes, whether the last block's characters go on there.
+    due: u64,
+    behind: Behind,
 }
 
-/// Whether each of these but the first three is what may stand behind the three before it. What follows a
-/// step of 61 bytes or more shows whether its last character is whole.
-#[expect(clippy::needless_bitwise_bool, reason = "without a branch it is done for many at a time")]
-fn is_step_valid(window: &[u8; BEFORE + STEP]) -> bool {
-    let mut bad = false;
-    for at in BEFORE..BEFORE + STEP {
-        let (byte, first, second, third) =
-            (window[at], window[at - 1], window[at - 2], window[at - 3]);
-        let continues = byte & 0xc0 == 0x80;
-        let is_due = (first >= 0xc0) | (second >= 0xe0) | (third >= 0xf0);
-        bad |= continues != is_due;
-        // Two bytes for one that needs one, and what is beyond the last character.
-        bad |= (byte == 0xc0) | (byte == 0xc1) | (byte >= 0xf5);
-        // Three for one that needs two, surrogates, four for one that needs three, and beyond the last.
-        bad |= (first == 0xe0) & (byte < 0xa0) | (first == 0xed) & (byte > 0x9f);
-        bad |= (first == 0xf0) & (byte < 0x90) | (first == 0xf4) & (byte > 0x8f);
+/// For the first byte of a block, whether it is the second of a character that begins with this.
+#[derive(Default, PartialEq, Eq)]
+struct Behind {
+    e0: u64,
+    ed: u64,
+    f0: u64,
+    f4: u64,
+}
+
+impl Utf8 {
+    /// Whether all characters of the blocks before are whole, so that ASCII may follow.
+    pub(super) fn is_whole(&self) -> bool {
+        self.due == 0
     }
-    !bad
+
+    /// Whether each byte of the next block may stand where it does. Whether its last character is whole is for the
+    /// block behind it to tell.
+    #[inline(never)]
+    pub(super) fn next(&mut self, block: &[u8; BLOCK]) -> bool {
+        let splat = u8x16::splat;
+        let (two, three, four) = (from(block, 0xc0), from(block, 0xe0), from(block, 0xf0));
+        let continuations = from(block, 0x80) & !two;
+        let due = two << 1 | three << 2 | four << 3 | self.due;
+        self.due = two >> 63 | three >> 62 | four >> 61;
+        // C0, C1, E0, F0, ED and F4 to FF: few blocks have one.
+        let particular = mask(block, |row| {
+            (row & splat(0xfe)).simd_eq(splat(0xc0))
+                | (row & splat(0xef)).simd_eq(splat(0xe0))
+                | row.simd_eq(splat(0xed))
+                | row.simd_eq(row.max(splat(0xf4)))
+        });
+        due == continuations
+            && (particular == 0 && self.behind == Behind::default() || self.behind.next(block))
+    }
+}
+
+impl Behind {
+    /// Whether bytes of the next block are none that stands nowhere, and none that does not stand behind these.
+    #[inline(never)]
+    fn next(&mut self, block: &[u8; BLOCK]) -> bool {
+        let is = |byte| mask(block, |row| row.simd_eq(u8x16::splat(byte)));
+        let second = |carry: &mut u64, byte| {
+            let leads = is(byte);
+            let second = leads << 1 | *carry;
+            *carry = leads >> 63;
+            second
+        };
+        // Two bytes for one that needs one, and what is beyond the last character.
+        let mut bad = is(0xc0) | is(0xc1) | from(block, 0xf5);
+        // Three for one that needs two, surrogates, four for one that needs three, and beyond the last.
+        let (low, lowest) = (!from(block, 0xa0), !from(block, 0x90));
+        bad |= second(&mut self.e0, 0xe0) & low | second(&mut self.ed, 0xed) & !low;
+        bad |= second(&mut self.f0, 0xf0) & lowest | second(&mut self.f4, 0xf4) & !lowest;
+        bad == 0
+    }
+}
+
+/// The bytes of a block that are this one or above it.
+fn from(block: &[u8; BLOCK], byte: u8) -> u64 {
+    mask(block, |row| row.simd_eq(row.max(u8x16::splat(byte))))
 }
 
 #[cfg(test)]
@@ -62,6 +82,15 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    /// Whether each block is valid, the last one with ASCII behind it.
+    fn is_valid(bytes: &[u8]) -> bool {
+        let mut utf8 = Utf8::default();
+        let (blocks, rest) = bytes.as_chunks();
+        let mut last = [b' '; BLOCK];
+        last[..rest.len()].copy_from_slice(rest);
+        blocks.iter().chain([&last]).all(|block| utf8.next(block))
+    }
 
     fn check(bytes: &[u8]) {
         assert_eq!(is_valid(bytes), str::from_utf8(bytes).is_ok(), "{bytes:x?}");
