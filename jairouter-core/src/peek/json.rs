@@ -16,6 +16,15 @@ pub(crate) fn json(payload: &[u8]) -> Result<Peek, Error> {
     })
 }
 
+/// Whether this is one JSON text, to `serde_json` as well; of some that are to that it is not told here: those that
+/// hold what no UTF-8 can, and deep ones.
+pub(crate) fn is_json(text: &[u8]) -> bool {
+    let mut scanner = Scanner::new(text);
+    let is_value = scanner.value().is_ok();
+    scanner.gap();
+    is_value && scanner.peek().is_none()
+}
+
 fn read(payload: &[u8]) -> Result<Peek, Error> {
     let mut scanner = Scanner::new(payload);
     scanner.gap();
@@ -320,9 +329,16 @@ mod tests {
         ) {
             let object = serde_json::json!({"model": "a", "x": seed});
             let mut bytes = serde_json::to_vec(&object).unwrap();
+            let meddled = !cuts.is_empty();
             for (index, byte) in cuts {
                 let at = index.index(bytes.len());
                 bytes[at] = byte;
+            }
+            for text in [&bytes[..], &bytes[5..], &bytes[..bytes.len() - 1]] {
+                let serde = serde_json::from_slice::<serde::de::IgnoredAny>(text).is_ok();
+                prop_assert!(serde || !is_json(text));
+                // What was not meddled with is.
+                prop_assert!(is_json(text) || !serde || text.len() < bytes.len() || meddled);
             }
             // `IgnoredAny` does not range-check numbers, which we pass through unread too.
             let serde = serde_json::from_slice::<serde::de::IgnoredAny>(&bytes).is_ok();

@@ -13,7 +13,7 @@ mod utf8;
 
 use std::ops::Range;
 
-pub(crate) use json::json;
+pub(crate) use json::{is_json, json};
 pub(crate) use multipart::multipart;
 pub(crate) use noted::{Noted, Place};
 

@@ -45,6 +45,7 @@ use std::io::Write;
 use bytes::{BufMut, BytesMut};
 use http::header::{CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, ETAG};
 use http::{HeaderValue, Response};
+use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 
 pub use edit::{Edit, Edited, edit};
@@ -58,6 +59,7 @@ pub use crate::needle::Needle;
 
 use crate::body::Body;
 use crate::error::{Error, Kind};
+use crate::peek;
 
 /// The largest single message taken from an upstream, in bytes: 16 MiB.
 pub const LARGEST_MESSAGE: usize = 16 << 20;
@@ -127,6 +129,16 @@ pub fn parse<'a, T: Deserialize<'a>>(data: &'a [u8]) -> Result<T, Error> {
         Error::new(Kind::Broken, "the instance sent a message that cannot be read")
             .with_source(error)
     })
+}
+
+/// Looks whether a message is JSON, and reads nothing of it.
+///
+/// # Errors
+///
+/// [`Kind::Broken`] if it is not.
+pub fn check(data: &[u8]) -> Result<(), Error> {
+    // What this does not take is rare, and may be taken all the same.
+    if peek::is_json(data) { Ok(()) } else { parse::<IgnoredAny>(data).map(drop) }
 }
 
 /// Writes one SSE event with this value as its JSON.

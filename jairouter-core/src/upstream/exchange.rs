@@ -281,7 +281,7 @@ async fn commit(
     let is_event_stream = is_plain && is_type(&parts.headers, "text/event-stream");
     if is_close_delimited && is_plain && may_be_json(&parts.headers, endpoint) {
         body = translate::whole(body, LARGEST_ANSWER, |bytes| {
-            if !looks_like_json(&bytes) || is_json(&bytes) {
+            if !looks_like_json(&bytes) || translate::check(&bytes).is_ok() {
                 Ok(bytes)
             } else {
                 Err(Error::new(Kind::Broken, "the instance's answer was cut off"))
@@ -346,8 +346,4 @@ fn may_be_json(headers: &HeaderMap, endpoint: Endpoint) -> bool {
 
 fn looks_like_json(bytes: &[u8]) -> bool {
     matches!(bytes.trim_ascii_start().first(), Some(b'{' | b'[') | None)
-}
-
-fn is_json(bytes: &[u8]) -> bool {
-    serde_json::from_slice::<serde::de::IgnoredAny>(bytes).is_ok()
 }

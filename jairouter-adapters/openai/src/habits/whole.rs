@@ -3,7 +3,6 @@
 use bytes::Bytes;
 use jairouter_core::Error;
 use jairouter_core::translate;
-use serde::de::IgnoredAny;
 
 use super::choice::{Choices, Form};
 use super::{Habits, NO_IDS, REASONING, REASONING_TOKENS, stream, words};
@@ -25,7 +24,7 @@ pub(super) fn whole(
         || habits.has(stream::CALLS) && words::TOOL_CALLS.is_in(&bytes);
     if !concerns {
         // What is half an answer is none.
-        translate::parse::<IgnoredAny>(&bytes)?;
+        translate::check(&bytes)?;
         return Ok(bytes);
     }
     let mut answer: Fields<'_> = translate::parse(&bytes)?;
