@@ -95,6 +95,7 @@ pub mod circuit_breaker;
 #[cfg(feature = "client")]
 pub mod client;
 mod context_length;
+pub mod doze;
 pub mod endpoint;
 pub mod envelope;
 pub mod error;
