@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http_body::{Body as HttpBody, Frame, SizeHint};
+use jairouter_core::doze::Doze;
 use jairouter_core::{Error, envelope};
 use pin_project_lite::pin_project;
 
@@ -26,6 +27,8 @@ pin_project! {
         is_close_delimited: bool,
         // Of a stream of events, if it has any.
         keep_alive: Option<KeepAlive>,
+        // The same: hyper polls it several times for an event.
+        doze: Option<Doze>,
         last_words: LastWords,
     }
 }
@@ -56,6 +59,7 @@ impl<B> Served<B> {
             is_event_stream: false,
             is_close_delimited: false,
             keep_alive: None,
+            doze: None,
             last_words: LastWords::None,
         }
     }
@@ -63,6 +67,7 @@ impl<B> Served<B> {
     pub(super) fn guarded(mut self, answering: Answering, is_event_stream: bool) -> Self {
         self.answering = Some(answering);
         self.is_event_stream = is_event_stream;
+        self.doze = is_event_stream.then(Doze::new);
         self
     }
 
@@ -102,27 +107,25 @@ impl<B: HttpBody<Data = Bytes, Error = Error>> HttpBody for Served<B> {
             }
             LastWords::Flushed(why) => return Poll::Ready(Some(Err(why()))),
         }
-        let Some(passed) = this.passed.as_mut().as_pin_mut() else {
+        let Some(mut passed) = this.passed.as_mut().as_pin_mut() else {
             return Poll::Ready(None);
         };
         let is_cut = this.answering.as_ref().is_some_and(Answering::is_cut);
         let polled = match is_cut && !passed.is_end_stream() {
             true => Err(shutting_down as fn() -> Error),
-            false => caught(|| passed.poll_frame(cx)).map_err(|_| panics::error as fn() -> Error),
+            false => {
+                let mut poll =
+                    |cx: &mut Context<'_>| poll_passed(passed.as_mut(), this.keep_alive, cx);
+                caught(|| match this.doze {
+                    Some(doze) => doze.poll(cx, poll),
+                    None => poll(cx),
+                })
+                .map_err(|_| panics::error as fn() -> Error)
+            }
         };
         let frame = match polled {
-            Ok(Poll::Ready(frame)) => {
-                if let (Some(keep_alive), Some(Ok(frame))) = (this.keep_alive, &frame)
-                    && let Some(data) = frame.data_ref()
-                {
-                    keep_alive.note(data);
-                }
-                frame
-            }
-            Ok(Poll::Pending) => {
-                let Some(keep_alive) = this.keep_alive else { return Poll::Pending };
-                return keep_alive.poll(cx).map(|comment| Some(Ok(Frame::data(comment))));
-            }
+            Ok(Poll::Ready(frame)) => frame,
+            Ok(Poll::Pending) => return Poll::Pending,
             Err(why) => {
                 // The engine is let go of before the caller is told.
                 let _ = caught(|| this.passed.set(None));
@@ -155,6 +158,26 @@ impl<B: HttpBody<Data = Bytes, Error = Error>> HttpBody for Served<B> {
             Some(passed) => passed.size_hint(),
             None => SizeHint::with_exact(self.own.len() as u64),
         }
+    }
+}
+
+/// The next frame, or a comment in its place.
+fn poll_passed<B: HttpBody<Data = Bytes, Error = Error>>(
+    passed: Pin<&mut B>,
+    keep_alive: &mut Option<KeepAlive>,
+    cx: &mut Context<'_>,
+) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
+    let polled = passed.poll_frame(cx);
+    let Some(keep_alive) = keep_alive else { return polled };
+    match &polled {
+        Poll::Ready(Some(Ok(frame))) => {
+            if let Some(data) = frame.data_ref() {
+                keep_alive.note(data);
+            }
+            polled
+        }
+        Poll::Ready(_) => polled,
+        Poll::Pending => keep_alive.poll(cx).map(|comment| Some(Ok(Frame::data(comment)))),
     }
 }
 

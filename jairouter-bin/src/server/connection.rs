@@ -14,6 +14,7 @@ use http_body::Body as HttpBody;
 use hyper::server::conn::http1;
 use hyper_util::rt::TokioIo;
 use jairouter_core::Error;
+use jairouter_core::doze::doze;
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
@@ -245,7 +246,7 @@ pub(super) async fn serve<S, B>(
     );
     // The first head has a shorter time, since nobody connects in order to say nothing.
     let idle = KEEP_ALIVE.max(header_timeout);
-    let mut silent = pin!(unasked(&shared, since + header_timeout, idle));
+    let mut silent = pin!(doze(unasked(&shared, since + header_timeout, idle)));
     let mut lull = pin!(sleep(LULL));
     let (mut is_draining, mut is_closing) = (false, false);
     let mut current = *phase.borrow_and_update();
@@ -270,7 +271,7 @@ pub(super) async fn serve<S, B>(
         tokio::select! {
             // First of all, so that an answer which comes at the same time says that it is the last.
             biased;
-            changed = phase.changed() => {
+            changed = doze(phase.changed()) => {
                 current = changed.map_or(Phase::Cut, |()| *phase.borrow_and_update());
             }
             // How it ended is known to whoever holds the request; the connection itself is gone.

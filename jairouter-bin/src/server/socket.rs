@@ -40,6 +40,8 @@ pub(super) struct Socket {
     lingering: Option<Pin<Box<Sleep>>>,
     /// A byte that was read to see whether there is one.
     ahead: Option<u8>,
+    /// Whether hyper has looked since it last flushed, and there was nothing.
+    has_looked: bool,
 }
 
 impl Socket {
@@ -53,6 +55,7 @@ impl Socket {
             leaving: None,
             lingering: None,
             ahead: None,
+            has_looked: false,
         }
     }
 
@@ -89,6 +92,9 @@ impl Socket {
     /// its buffer, so a caller that sent one byte too many could leave unseen. It does flush each
     /// time it is polled.
     fn poll_left(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if std::mem::take(&mut self.has_looked) && self.leaving.is_none() {
+            return Poll::Pending;
+        }
         if self.leaving.is_none() {
             let mut byte = [0];
             let mut looked = ReadBuf::new(&mut byte);
@@ -140,7 +146,10 @@ impl AsyncRead for Socket {
             return Poll::Ready(Ok(()));
         }
         let before = buf.filled().len();
-        ready!(Pin::new(&mut self.stream).poll_read(cx, buf))?;
+        let read = Pin::new(&mut self.stream).poll_read(cx, buf);
+        // It is woken when there is something.
+        self.has_looked = read.is_pending();
+        ready!(read)?;
         if buf.filled().len() > before {
             self.shared.receive();
         }

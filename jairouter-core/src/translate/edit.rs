@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use bytes::{Bytes, BytesMut};
+use bytes::{Buf, Bytes, BytesMut};
 use http_body::{Body as HttpBody, Frame};
 use pin_project_lite::pin_project;
 
@@ -87,7 +87,7 @@ impl<E: Edit> Editor<E> {
         if frame.is_empty() {
             return Ok(());
         }
-        let data = if self.partial.is_empty() {
+        let mut data = if self.partial.is_empty() {
             frame
         } else {
             self.partial.extend_from_slice(&frame);
@@ -123,9 +123,14 @@ impl<E: Edit> Editor<E> {
                 break;
             }
         }
-        self.give(data.slice(kept..at));
+        if result.is_ok() {
+            self.partial.extend_from_slice(&data[at..]);
+        }
+        // No second handle: making the first one of a buffer allocates what counts them.
+        data.truncate(at);
+        data.advance(kept);
+        self.give(data);
         result?;
-        self.partial.extend_from_slice(&data[at..]);
         self.wait()
     }
 
