@@ -64,7 +64,7 @@ fn breaker(name: &str, settings: Settings) -> Case {
 fn key() -> Case {
     Case::new("key", || {
         let (keys, request) = (program::Program::new(), ask::http(ask::chat("", 0, false)));
-        let now = Timestamp::UNIX_EPOCH;
+        let now = || Timestamp::UNIX_EPOCH;
         move || {
             let mut request = request.clone();
             keys.admit(&mut request, now);
