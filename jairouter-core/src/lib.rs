@@ -108,7 +108,6 @@ pub mod observe;
 pub mod payload;
 mod peek;
 pub mod rate_limit;
-mod refrain;
 pub mod refusal;
 pub mod reload;
 pub mod request;

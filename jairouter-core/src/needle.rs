@@ -29,11 +29,6 @@ impl Needle {
         Self { text, finder: OnceLock::new() }
     }
 
-    /// What is looked for.
-    pub const fn text(&self) -> &'static [u8] {
-        self.text
-    }
-
     /// How many bytes it has.
     pub const fn length(&self) -> usize {
         self.text.len()

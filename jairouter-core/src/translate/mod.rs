@@ -56,7 +56,6 @@ pub use stream::stream;
 pub use whole::{Whole, whole};
 
 pub use crate::needle::Needle;
-pub use crate::refrain::Refrain;
 
 use crate::body::Body;
 use crate::error::{Error, Kind};

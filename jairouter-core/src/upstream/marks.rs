@@ -58,11 +58,6 @@ impl Marks {
         Self { of, ..Self::default() }
     }
 
-    /// Whether the end is known by words that stand in quotes or in brackets, and by nothing that is counted.
-    pub(super) fn are_words(self) -> bool {
-        self.of == Of::Chunks
-    }
-
     /// Whether its own end has come: nothing is to follow.
     pub(super) fn is_done(self) -> bool {
         self.done

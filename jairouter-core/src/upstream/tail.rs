@@ -11,7 +11,7 @@ use super::first::First;
 use super::marks::Marks;
 use super::queue::Queue;
 use crate::needle::Needle;
-use crate::translate::{Events, Refrain, first_blank_line, last_blank_line};
+use crate::translate::{Events, first_blank_line, last_blank_line};
 
 /// An event that grows past this is no event; it passes as it comes.
 const LARGEST_EVENT: usize = 256 * 1024;
@@ -28,8 +28,6 @@ pub(super) struct Tail {
     open: bool,
     /// The same with what that part says; it counts once the event's end has come.
     ahead: Option<Marks>,
-    /// An event that is no error and says nothing of the end.
-    refrain: Refrain,
 }
 
 /// What whole events were about.
@@ -60,11 +58,6 @@ impl Tail {
 
     /// Takes the next bytes; whole events go to `out`.
     pub(super) fn push(&mut self, data: Bytes, out: &mut Queue) -> Passed {
-        let is_between = self.partial.len() == 0 && !self.open && self.ahead.is_none();
-        if is_between && self.is_repeated(&data) {
-            out.push(data);
-            return Passed::Events;
-        }
         let completed = self.edge.completed_by(&data);
         let blank = last_blank_line(&data).or(completed);
         let end = match blank {
@@ -98,9 +91,6 @@ impl Tail {
             return Passed::Error(event);
         }
         self.marks.see(&data[start..]);
-        if is_between && rest.is_empty() && self.marks == before && before.are_words() {
-            self.refrain.learn(&data);
-        }
         if self.open {
             self.ahead = Some(std::mem::replace(&mut self.marks, before));
         }
@@ -145,14 +135,6 @@ impl Tail {
     /// Forgets a half event.
     pub(super) fn clear(&mut self) {
         self.partial.clear();
-    }
-
-    /// Whether these are events that are known, and nothing else.
-    fn is_repeated(&mut self, mut data: &[u8]) -> bool {
-        while let Some((_, rest)) = self.refrain.strip(data) {
-            data = rest;
-        }
-        data.is_empty()
     }
 
     fn keep(&mut self, data: Bytes) -> Passed {
@@ -380,61 +362,7 @@ mod tests {
         assert_eq!(pass(&[harmless]).0, harmless);
     }
 
-    #[test]
-    fn what_repeats_behind_half_an_event_belongs_to_it() {
-        let event = |text: &str| format!("data: {{\"content\":\"{text}\"}}\n\n");
-        let frames = [event("a"), event("b"), "data: x".into(), event("c"), event("d")];
-        let (mut tail, mut out) = (Tail::default(), Queue::default());
-        for frame in &frames {
-            tail.push(Bytes::copy_from_slice(frame.as_bytes()), &mut out);
-        }
-        assert!(tail.is_repeated(event("e").as_bytes()));
-        assert_eq!(drain(&mut out), frames.concat().as_bytes());
-    }
-
     proptest! {
-        #[test]
-        fn what_repeats_is_looked_at_as_if_it_did_not(
-            events in prop::collection::vec(
-                (
-                    "[a-z]{0,3}|error|finish_reason|\\[DONE\\]|data: \\[DONE\\]|event: error|\\\\n",
-                    prop::sample::select(vec![
-                        "null", "null", "null", "null", "\"stop\"", "\"\"",
-                        "null,\"error\":{\"message\":\"m\"}",
-                    ]),
-                    0..12_u8,
-                ),
-                1..12,
-            ),
-            cuts in prop::collection::vec(any::<prop::sample::Index>(), 0..6),
-        ) {
-            let event = |(text, reason, other): &(String, &str, u8)| match other {
-                0 => "data: [DONE]\n\n".to_owned(),
-                1 => format!("event: {text}\ndata: {{}}\n\n"),
-                _ => format!("data: {{\"content\":\"{text}\",\"finish_reason\":{reason}}}\n\n"),
-            };
-            let stream = events.iter().map(event).collect::<String>();
-            let mut cuts: Vec<_> = cuts.iter().map(|cut| cut.index(stream.len() + 1)).collect();
-            // The first come one by one.
-            let ends = (0..stream.len()).filter(|at| stream[..*at].ends_with("\n\n"));
-            cuts.extend(ends.take(4));
-            cuts.extend([0, stream.len()]);
-            cuts.sort_unstable();
-            let (mut known, mut plain) = (Tail::default(), Tail::default());
-            for pair in cuts.windows(2) {
-                let frame = Bytes::copy_from_slice(&stream.as_bytes()[pair[0]..pair[1]]);
-                let (mut out, mut expected) = (Queue::default(), Queue::default());
-                plain.refrain = Refrain::default();
-                let passed = known.push(frame.clone(), &mut out);
-                prop_assert_eq!(&passed, &plain.push(frame, &mut expected));
-                prop_assert_eq!(drain(&mut out), drain(&mut expected));
-                prop_assert_eq!(known.marks, plain.marks);
-                if passed != Passed::Events {
-                    break;
-                }
-            }
-        }
-
         // fault: U23
         #[test]
         fn any_bytes_in_any_cut_pass_unchanged(

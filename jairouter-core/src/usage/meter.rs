@@ -1,7 +1,6 @@
 //! How many tokens an answer took, as its engine says, or as far as can be told from its text.
 
 use crate::needle::Needle;
-use crate::translate::Refrain;
 
 use super::told::{Reported, Usage};
 
@@ -27,10 +26,6 @@ pub(crate) struct Meter {
     /// What is written under each of the keys.
     texts: [Text; KEYS.len()],
     bytes: u64,
-    /// An event in which nothing but text is told.
-    refrain: Refrain,
-    /// How much text is counted in it besides what is new in each, and whether that is.
-    known: (u64, bool),
 }
 
 /// Counts the bytes of the strings under a key.
@@ -44,66 +39,12 @@ struct Text {
 
 impl Meter {
     /// Takes more of it. Whether its text is counted, too.
-    pub(crate) fn data(&mut self, mut frame: &[u8], counts: bool) {
-        let is_between = self.is_between();
-        if is_between {
-            frame = self.repeated(frame, counts);
-            if frame.is_empty() {
-                return;
-            }
-        }
-        let (events, text) = (self.events, self.text());
+    pub(crate) fn data(&mut self, frame: &[u8], counts: bool) {
         if counts {
             self.bytes += frame.len() as u64;
             self.events(frame);
         }
-        let has_told = self.told.data(frame);
-        let is_one = !counts || self.events == events + 1;
-        if is_between && is_one && !has_told && self.is_between() {
-            self.learn(frame, counts.then(|| self.text() - text));
-        }
-    }
-
-    /// Whether nothing that has begun goes on.
-    fn is_between(&self) -> bool {
-        !self.in_line && !self.told.is_open() && !self.texts.iter().any(|text| text.open)
-    }
-
-    /// Counts the events in front that are as one that is known, and gives what is behind them.
-    fn repeated<'a>(&mut self, mut frame: &'a [u8], counts: bool) -> &'a [u8] {
-        while let Some((text, rest)) = self.refrain.strip(frame) {
-            if counts {
-                let (around, is_counted) = self.known;
-                self.events += 1;
-                self.bytes += (frame.len() - rest.len()) as u64;
-                self.texts[0].bytes += around + if is_counted { text.len() as u64 } else { 0 };
-            }
-            frame = rest;
-        }
-        frame
-    }
-
-    /// Takes a whole event, with how much text was counted in it if any is.
-    fn learn(&mut self, event: &[u8], text: Option<u64>) {
-        if self.refrain.learn(event)
-            && let Some((before, behind)) = self.refrain.around()
-        {
-            let own = (event.len() - before.len() - behind.len()) as u64;
-            let is_open = |key| {
-                let mut text = Text::default();
-                text.add(key, before);
-                text.open
-            };
-            self.known = match text {
-                Some(text) if KEYS.iter().any(is_open) => (text - own, true),
-                text => (text.unwrap_or(0), false),
-            };
-        }
-    }
-
-    /// How much there was so far.
-    fn text(&self) -> u64 {
-        self.texts.iter().map(|text| text.bytes).sum()
+        self.told.data(frame);
     }
 
     /// The last that the engine has said, if it has said anything.
@@ -133,7 +74,10 @@ impl Meter {
         let counted = match self.events {
             0 if !is_text => 0,
             0 => self.bytes.div_ceil(BYTES_A_TOKEN as u64),
-            events => events.max(self.text().div_ceil(BYTES_A_TOKEN as u64)),
+            events => {
+                let text = self.texts.iter().map(|text| text.bytes).sum::<u64>();
+                events.max(text.div_ceil(BYTES_A_TOKEN as u64))
+            }
         };
         // An engine that does not count says nothing, or zeros, where the caller's SDK wants a usage.
         let told = self.told.usage().map(Usage::total).filter(|total| *total > 0);
@@ -171,8 +115,6 @@ impl Text {
 
 #[cfg(test)]
 mod tests {
-    use proptest::prelude::*;
-
     use super::*;
 
     #[test]
@@ -188,45 +130,6 @@ mod tests {
                 meter.data(&body.as_bytes()[..cut], true);
                 meter.data(&body.as_bytes()[cut..], true);
                 assert_eq!(meter.total(10, true), 7, "{body} cut at {cut}");
-            }
-        }
-    }
-
-    /// What stands before a text in a test.
-    const USED: [&str; 4] =
-        ["content\":", "a\":", "text\" :", "usage\":{\"total_tokens\":7},\"a\":"];
-
-    proptest! {
-        #[test]
-        fn what_repeats_is_counted_as_if_it_did_not(
-            usual in 0..USED.len(),
-            events in prop::collection::vec(
-                (0..3 * USED.len(), "[ a\\\\\":\n]{0,3}|[a-z ]{0,9}|[a-z ]{0,9}"),
-                1..12,
-            ),
-            cuts in prop::collection::vec(any::<prop::sample::Index>(), 0..6),
-            counts in any::<bool>(),
-        ) {
-            let event = |(key, text): &(usize, String)| {
-                let key = USED.get(*key).unwrap_or(&USED[usual]);
-                format!("data: {{\"text\":\"x\",\"{key}\"{text}\"}}\n\n")
-            };
-            let stream = events.iter().map(event).collect::<String>();
-            let mut cuts: Vec<_> = cuts.iter().map(|cut| cut.index(stream.len() + 1)).collect();
-            // The first come one by one.
-            let ends = (0..stream.len()).filter(|at| stream[..*at].ends_with("\n\n"));
-            cuts.extend(ends.take(4));
-            cuts.extend([0, stream.len()]);
-            cuts.sort_unstable();
-            let (mut known, mut plain) = (Meter::default(), Meter::default());
-            for pair in cuts.windows(2) {
-                let frame = &stream.as_bytes()[pair[0]..pair[1]];
-                known.data(frame, counts);
-                plain.refrain = Refrain::default();
-                plain.data(frame, counts);
-                prop_assert_eq!(known.total(10, true), plain.total(10, true));
-                prop_assert_eq!((known.events, known.bytes, known.text()), (plain.events, plain.bytes, plain.text()));
-                prop_assert_eq!(known.told(), plain.told());
             }
         }
     }

@@ -66,32 +66,24 @@ impl Reported {
         self.told
     }
 
-    /// Whether a usage may go on in the next frame.
-    pub(super) fn is_open(&self) -> bool {
-        !self.tail.is_empty()
-    }
-
-    /// Takes more of the answer, and says whether there was a usage in it.
-    pub(crate) fn data(&mut self, frame: &[u8]) -> bool {
-        let mut has_told = false;
+    pub(crate) fn data(&mut self, frame: &[u8]) {
         if !self.tail.is_empty() {
             // Only what is near the cut has to be put together.
             let mut joined = std::mem::take(&mut self.tail);
             joined.extend_from_slice(&frame[..frame.len().min(TAIL)]);
-            has_told |= self.look(&joined);
+            self.look(&joined);
             joined.clear();
             self.tail = joined;
         }
-        has_told |= self.look(frame);
+        self.look(frame);
         // A frame of whole events ends in one piece.
         if !frame.ends_with(b"\n") {
             self.tail.extend_from_slice(&frame[frame.len().saturating_sub(TAIL)..]);
         }
-        has_told
     }
 
-    /// Takes the last usage in these bytes, if there is one. In text that a model writes the quotes are escaped.
-    fn look(&mut self, bytes: &[u8]) -> bool {
+    /// Takes the last usage in these bytes. In text that a model writes the quotes are escaped.
+    fn look(&mut self, bytes: &[u8]) {
         let value = |at: usize| {
             let value = bytes[at + USAGE.length()..].trim_ascii_start().strip_prefix(b":")?;
             // Of most events it is null.
@@ -109,10 +101,10 @@ impl Reported {
                 break Some(told);
             }
         };
-        let Some(told) = told.map(Usage::from) else { return false };
-        // The prompt may have been told before, and not again.
-        let before = self.told.map_or(0, |before| before.input);
-        self.told = Some(Usage { input: told.input.max(before), ..told });
-        true
+        if let Some(told) = told.map(Usage::from) {
+            // The prompt may have been told before, and not again.
+            let before = self.told.map_or(0, |before| before.input);
+            self.told = Some(Usage { input: told.input.max(before), ..told });
+        }
     }
 }

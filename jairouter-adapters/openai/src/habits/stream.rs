@@ -1,7 +1,7 @@
 //! Answers that come event by event.
 
 use bytes::BytesMut;
-use jairouter_core::translate::{self, Edit, Edited, Message, Refrain};
+use jairouter_core::translate::{self, Edit, Edited, Message};
 use jairouter_core::{Error, InferenceRequest};
 use serde_json::json;
 
@@ -29,8 +29,6 @@ pub(super) struct Stream {
     head: Option<Box<str>>,
     finished: bool,
     done: bool,
-    /// An event that is of no concern.
-    refrain: Refrain,
 }
 
 impl Stream {
@@ -43,7 +41,6 @@ impl Stream {
             head: None,
             finished: false,
             done: false,
-            refrain: Refrain::default(),
         }
     }
 
@@ -59,26 +56,6 @@ impl Stream {
             chunk.set("choices", &finish);
             translate::event(out, &chunk);
         }
-    }
-
-    /// Whether a word is in this event that may have to be another.
-    fn says_something(&self, event: &[u8], finish: Finish) -> bool {
-        let habits = self.habits;
-        let is_unasked = habits.has(UNASKED_USAGE) && !self.wants_usage;
-        // Behind it nothing else is said.
-        let looks_at_usage = is_unasked || habits.has(STOP_AFTER_CALLS);
-        self.choices.holds_back()
-            || habits.has(NO_IDS)
-            || finish.is_odd
-            || finish.is_given && habits.has(STOP_AFTER_CALLS)
-            || words::DONE.is_in(event)
-            || words::ERROR.is_in(event)
-            || words::EVENT.is_in(event)
-            || habits.has(REASONING) && words::REASONING.is_in(event)
-            || looks_at_usage && words::USAGE.is_in(event)
-            || habits.has(REASONING_TOKENS) && words::REASONING_TOKENS.is_in(event)
-            || habits.has(CALLS) && words::TOOL_CALLS.is_in(event)
-            || habits.has(REPEATED_DELTAS) && words::ROLE.is_in(event)
     }
 
     fn mend(&mut self, chunk: &mut Fields<'_>) -> Result<bool, Error> {
@@ -104,18 +81,24 @@ impl Stream {
 
 impl Edit for Stream {
     fn concerns(&mut self, event: &[u8]) -> bool {
-        if let Some((text, [])) = self.refrain.strip(event)
-            && !words::is_one(text)
-        {
-            return false;
-        }
+        let habits = self.habits;
         let finish = Finish::of(event);
         self.finished |= finish.is_given;
-        let concerns = self.says_something(event, finish);
-        if !concerns && !finish.is_given {
-            self.refrain.learn(event);
-        }
-        concerns
+        let is_unasked = habits.has(UNASKED_USAGE) && !self.wants_usage;
+        // Behind it nothing else is said.
+        let looks_at_usage = is_unasked || habits.has(STOP_AFTER_CALLS);
+        self.choices.holds_back()
+            || habits.has(NO_IDS)
+            || finish.is_odd
+            || finish.is_given && habits.has(STOP_AFTER_CALLS)
+            || words::DONE.is_in(event)
+            || words::ERROR.is_in(event)
+            || words::EVENT.is_in(event)
+            || habits.has(REASONING) && words::REASONING.is_in(event)
+            || looks_at_usage && words::USAGE.is_in(event)
+            || habits.has(REASONING_TOKENS) && words::REASONING_TOKENS.is_in(event)
+            || habits.has(CALLS) && words::TOOL_CALLS.is_in(event)
+            || habits.has(REPEATED_DELTAS) && words::ROLE.is_in(event)
     }
 
     fn edit(&mut self, message: Message<'_>, out: &mut BytesMut) -> Result<Edited, Error> {
@@ -190,64 +173,7 @@ impl Finish {
 
 #[cfg(test)]
 mod tests {
-    use http::HeaderMap;
-    use jairouter_core::Endpoint;
-
     use super::*;
-
-    /// What concerns a stream with all habits, event by event; and one that forgets what repeats.
-    fn concerned(events: &[String], forgets: bool) -> Vec<(bool, bool)> {
-        let question = r#"{"model":"m","messages":[]}"#;
-        let request =
-            InferenceRequest::new(Endpoint::ChatCompletions, HeaderMap::new(), question.into());
-        let habits = Habits::new().reasoning().unasked_usage().repeated_deltas().stop_after_calls();
-        let mut stream = Stream::new(habits.reasoning_tokens_aside(), &request.unwrap());
-        let look = |event: &String| {
-            if forgets {
-                stream.refrain = Refrain::default();
-            }
-            (stream.concerns(event.as_bytes()), stream.finished)
-        };
-        events.iter().map(look).collect()
-    }
-
-    #[test]
-    fn what_repeats_is_of_no_concern_and_a_word_in_it_is() {
-        let event = |text: &str, reason: &str| {
-            format!("data: {{\"delta\":{{\"content\":\"{text}\"}},\"finish_reason\":{reason}}}\n\n")
-        };
-        let texts = [
-            "a",
-            " b",
-            "",
-            "error",
-            "usage",
-            "role",
-            "reasoning",
-            "reasoning_tokens",
-            "tool_calls",
-            "finish_reason",
-            "event: x",
-            "[DONE]",
-            "\\n",
-            "\\\"error\\\"",
-            "x\",\"role\":\"y",
-        ];
-        let reasons = ["null", "null", "\"stop\"", "\"abort\"", "\"\"", "null,\"usage\":{}"];
-        for last in texts {
-            for reason in reasons {
-                for first in texts {
-                    let events = [("one", "null"), ("two", "null"), ("three", "null")]
-                        .into_iter()
-                        .chain([(first, "null"), (last, reason), (first, reason), (last, "null")])
-                        .map(|(text, reason)| event(text, reason))
-                        .collect::<Vec<_>>();
-                    let expected = concerned(&events, true);
-                    assert_eq!(concerned(&events, false), expected, "{first}, {last}, {reason}");
-                }
-            }
-        }
-    }
 
     #[test]
     fn a_reason_is_found_however_it_is_written() {

@@ -11,10 +11,3 @@ pub(super) static REASONING_TOKENS: Needle = Needle::new(b"\"reasoning_tokens\""
 pub(super) static ROLE: Needle = Needle::new(b"\"role\"");
 pub(super) static TOOL_CALLS: Needle = Needle::new(b"\"tool_calls\"");
 pub(super) static USAGE: Needle = Needle::new(b"\"usage\"");
-
-/// Whether in quotes this is one of them.
-pub(super) fn is_one(text: &[u8]) -> bool {
-    [&ERROR, &FINISH_REASON, &REASONING, &REASONING_TOKENS, &ROLE, &TOOL_CALLS, &USAGE]
-        .iter()
-        .any(|word| word.length() == text.len() + 2 && word.text()[1..].starts_with(text))
-}
