@@ -1,7 +1,7 @@
 //! A strict JSON scanner (RFC 8259) that finds where values stand and builds none of them.
 //!
-//! What it takes is UTF-8. Beyond the grammar it refuses nesting deeper than 128 levels, as
-//! `serde_json` does, and escapes of lone surrogates, which no UTF-8 text can hold.
+//! What it takes is UTF-8. Beyond the grammar it refuses nesting deeper than 128 levels, one more
+//! than `serde_json` reads into a `Value`, and escapes of lone surrogates, which no UTF-8 text can hold.
 
 use std::ops::Range;
 

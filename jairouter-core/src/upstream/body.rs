@@ -253,6 +253,10 @@ impl Clock {
         let since = *self.waiting_since.get_or_insert_with(clock::now);
         let due = after(since, self.idle).min(self.end);
         let sleep = self.sleep.get_or_insert_with(|| Box::pin(sleep_until(due)));
+        if due < sleep.deadline() {
+            // Behind the last event less is waited for.
+            sleep.as_mut().reset(due);
+        }
         while sleep.as_mut().poll(cx).is_ready() {
             let now = clock::read();
             if now >= self.end {
@@ -266,5 +270,31 @@ impl Clock {
             sleep.as_mut().reset(due);
         }
         Poll::Pending
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::{StreamExt, stream};
+    use http_body_util::{BodyExt, StreamBody};
+    use tokio::time::sleep;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_connection_that_stays_open_behind_the_last_event_is_waited_for_a_second() {
+        let events = ["data: {\"choices\":[]}\n\n", "data: {}\n\n", "data: [DONE]\n\n"];
+        let frames = stream::iter(events).then(async |event| {
+            sleep(Duration::from_millis(100)).await;
+            Ok::<_, Error>(Frame::data(Bytes::from(event)))
+        });
+        let body = Body::new(StreamBody::new(Box::pin(frames.chain(stream::pending()))));
+        let marks = Marks::of(Endpoint::ChatCompletions, 1);
+        let shape = Shape { events: Some((Marker::Finished, Endpoint::ChatCompletions, marks)) };
+        let (begun, minute) = (Instant::now(), Duration::from_secs(60));
+        let body = UpstreamBody::new(body, Queue::default(), &shape, minute, begun + 9 * minute);
+        let answer = body.collect().await.unwrap().to_bytes();
+        assert_eq!(answer, events.concat());
+        assert_eq!(begun.elapsed(), Duration::from_millis(300) + AFTER_DONE);
     }
 }
