@@ -1,6 +1,6 @@
 //! Streams after their first token: whole, broken, silent, abandoned.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use jairouter_tests::client::{Answer, RawClient, ask, post};
 use jairouter_tests::gateway::{Gateway, model};
@@ -222,13 +222,22 @@ async fn a_caller_that_leaves_ends_the_upstream_s_work_in_every_phase() {
 // fault: S8
 #[tokio::test]
 async fn a_caller_that_sent_a_byte_too_many_is_seen_leaving_too() {
-    let upstream = Upstream::start(|_| vec![Read, Stall]).await;
-    let gateway = patient(&upstream);
-    let mut client = RawClient::connect(gateway.address()).await;
-    client.send(post("/v1/chat/completions", &chat("m", false)) + "G").await;
-    until("the request arrived", || !upstream.requests().is_empty()).await;
-    drop(client);
-    until("the upstream was let go", || upstream.count(&Seen::Left) == 1).await;
+    for reset in [false, true] {
+        let upstream = Upstream::start(|_| vec![Read, Stall]).await;
+        let gateway = patient(&upstream);
+        let mut client = RawClient::connect(gateway.address()).await;
+        client.send(post("/v1/chat/completions", &chat("m", false)) + "G").await;
+        until("the request arrived", || !upstream.requests().is_empty()).await;
+        let left = Instant::now();
+        if reset {
+            client.reset();
+        } else {
+            drop(client);
+        }
+        until("the upstream was let go", || upstream.count(&Seen::Left) == 1).await;
+        // Who only sends no more may still read, and has five seconds; who resets does not.
+        assert!(!reset || left.elapsed() < Duration::from_secs(4), "{:?}", left.elapsed());
+    }
 }
 
 // fault: S4

@@ -98,23 +98,21 @@ impl Socket {
         if self.leaving.is_none() {
             let mut byte = [0];
             let mut looked = ReadBuf::new(&mut byte);
-            let has_left = match &mut self.stream {
-                Wire::Left(stream) => {
-                    matches!(stream.poll_peek(cx, &mut looked), Poll::Ready(Ok(0) | Err(_)))
-                }
+            let found = match &mut self.stream {
+                Wire::Left(stream) => stream.poll_peek(cx, &mut looked).map_ok(drop),
                 // Under TLS the end is a record, which is to be read to be seen.
-                Wire::Right(_) if self.ahead.is_some() => false,
-                Wire::Right(secured) => match Pin::new(secured).poll_read(cx, &mut looked) {
-                    Poll::Pending => false,
-                    Poll::Ready(Err(_)) => true,
-                    Poll::Ready(Ok(())) => {
-                        self.ahead = looked.filled().first().copied();
-                        self.ahead.is_none()
-                    }
-                },
+                Wire::Right(_) if self.ahead.is_some() => return Poll::Pending,
+                Wire::Right(secured) => {
+                    let read = Pin::new(secured).poll_read(cx, &mut looked);
+                    self.ahead = looked.filled().first().copied();
+                    read
+                }
             };
-            if !has_left {
-                return Poll::Pending;
+            match found {
+                Poll::Ready(Ok(())) if looked.filled().is_empty() => {}
+                // Nobody is there any more, not even to read.
+                Poll::Ready(Err(_)) => return Poll::Ready(()),
+                Poll::Pending | Poll::Ready(Ok(())) => return Poll::Pending,
             }
         }
         let clock = self.leaving.get_or_insert_with(|| Box::pin(sleep(AFTER_THE_END)));
