@@ -112,6 +112,25 @@ async fn a_connection_that_was_closed_while_it_lay_unused_is_replaced_unseen() {
 
 // fault: U31
 #[tokio::test]
+async fn a_used_connection_whose_time_was_over_as_the_request_came_is_tried_once_more_on_a_new_one()
+{
+    let over = "HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
+    let steps = vec![Read, Send(numbered(7)), Read, Send(over.into()), Fin];
+    let upstream = Upstream::start(move |_| steps.clone()).await;
+    let stack = Stack::new(&[upstream.url()]);
+    for _ in 0..3 {
+        assert_eq!(ask(&stack).await, "{\"n\":7}");
+    }
+    assert_eq!((upstream.requests().len(), upstream.count(&Seen::Connected)), (5, 3));
+
+    // To a connection of its own a 408 is an answer.
+    let upstream = Upstream::answering(over).await;
+    assert!(Stack::new(&[upstream.url()]).ask(false).await.is_err());
+    assert_eq!(upstream.requests().len(), 1);
+}
+
+// fault: U31
+#[tokio::test]
 async fn a_used_connection_that_dies_without_a_byte_is_tried_once_more_on_a_new_one() {
     for death in [Fin, Rst] {
         // Every second request of a connection is read and not answered.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
-use http::{Method, Request, Response};
+use http::{Method, Request, Response, StatusCode};
 
 use super::body::Driven;
 use super::framing::Framing;
@@ -57,6 +57,14 @@ impl Live {
         let mut has_heard = false;
         let begun = poll_fn(|cx| self.poll_head(&mut heads, &mut has_heard, cx)).await;
         match begun {
+            // It had lain unused for too long just as the request came: what is told is of the connection.
+            Ok((response, _))
+                if self.reused
+                    && !self.keeps
+                    && response.status() == StatusCode::REQUEST_TIMEOUT =>
+            {
+                Err(Error::from(Fault::Cut).stale())
+            }
             Ok((response, first)) => {
                 self.pool = Some(pool);
                 let body = ResponseBody::driven(Driven::new(self, first));
