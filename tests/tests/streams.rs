@@ -1,12 +1,13 @@
 //! Streams after their first token: whole, broken, silent, abandoned.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use jairouter_tests::client::{Answer, RawClient, ask, post};
 use jairouter_tests::gateway::{Gateway, model};
 use jairouter_tests::upstream::Step::{Chunk, Fin, LastChunk, Read, Rst, Send, Sleep, Stall};
 use jairouter_tests::upstream::{Seen, Step, Upstream, event_stream, json};
 use jairouter_tests::{chat, token, until};
+use tokio::time::Instant;
 
 const CLOCKS: &str = "  timeouts: { first-token: 5s, idle: 400ms, total: 2s }\n";
 
