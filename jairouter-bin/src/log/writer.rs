@@ -13,7 +13,8 @@ const MOST_WAITING: usize = 4 << 20;
 /// How much room for what waits is kept, in bytes.
 const KEPT: usize = 64 << 10;
 
-/// How long a first line waits for others. To be woken for each of them costs whoever writes it more than the line.
+/// How long lines behind one that was written wait for others. To be woken for each of them costs whoever writes it more
+/// than the line.
 const GATHERING: Duration = Duration::from_millis(10);
 
 /// How long the end of the process waits for the last lines to be read.
@@ -78,10 +79,7 @@ impl Shared {
         loop {
             let is_idle = |waiting: &mut Waiting| waiting.text.is_empty() && !waiting.is_urgent();
             let waiting = self.told.wait_while(self.waiting(), is_idle);
-            let waiting = waiting.unwrap_or_else(PoisonError::into_inner);
-            let is_calm = |waiting: &mut Waiting| !waiting.is_urgent();
-            let gathered = self.told.wait_timeout_while(waiting, GATHERING, is_calm);
-            let (mut waiting, _) = gathered.unwrap_or_else(PoisonError::into_inner);
+            let mut waiting = waiting.unwrap_or_else(PoisonError::into_inner);
             std::mem::swap(&mut waiting.text, &mut text);
             let (lines, asked) =
                 (std::mem::take(&mut waiting.lines), std::mem::take(&mut waiting.asked));
@@ -99,6 +97,8 @@ impl Shared {
             if is_closed {
                 return;
             }
+            let is_calm = |waiting: &mut Waiting| !waiting.is_urgent();
+            drop(self.told.wait_timeout_while(self.waiting(), GATHERING, is_calm));
         }
     }
 }
