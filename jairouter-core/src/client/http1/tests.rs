@@ -280,6 +280,21 @@ fn a_head_that_dribbles_in_is_not_read_anew_with_each_byte() {
 }
 
 // fault: U14
+/// What an engine is sent, its key included, is nobody's answer.
+#[test]
+fn of_the_headers_whose_memory_an_answer_takes_none_is_left() {
+    let sent = ["authorization", "content-type", "x-own"].map(http::HeaderName::from_static);
+    let sent = sent.map(|name| (name, HeaderValue::from_static("sent")));
+    let head = b"HTTP/1.1 200 OK\r\ncontent-type: a/b\r\n\r\n";
+    for at in [0, 10, 25] {
+        let mut heads = Heads::new(false, sent.clone().into_iter().collect());
+        let (begin, rest) = head.split_at(at);
+        assert!(heads.push(begin).unwrap().is_none());
+        let (head, _) = heads.push(rest).unwrap().unwrap();
+        assert_eq!(named(head.response.headers()), [("content-type".into(), b"a/b".to_vec())]);
+    }
+}
+
 #[test]
 fn what_follows_an_answer_makes_its_connection_unfit() {
     for (bytes, expected) in [
