@@ -44,7 +44,8 @@ enum At {
     DataEnded,
     /// In front of a line of trailers, or of the empty line that ends them.
     Trailer,
-    InTrailer,
+    TrailerName,
+    TrailerValue,
     TrailerEnd,
     /// In the empty line.
     End,
@@ -78,11 +79,16 @@ impl Chunks {
             (At::DataEnded, b'\n') => At::Size,
             (At::Trailer, b'\r') => At::End,
             (At::End, b'\n') => At::Over,
-            (At::InTrailer, b'\r') => At::TrailerEnd,
+            (At::TrailerValue, b'\r') => At::TrailerEnd,
             (At::TrailerEnd, b'\n') => At::Trailer,
-            (At::Trailer | At::InTrailer, other) if other != b'\n' => {
+            (At::Trailer | At::TrailerName, byte) if is_of_a_name(byte) => {
                 self.read_none()?;
-                At::InTrailer
+                At::TrailerName
+            }
+            (At::TrailerName, b':') => At::TrailerValue,
+            (At::TrailerValue, b'\t' | b' '..=b'~' | 0x80..) => {
+                self.read_none()?;
+                At::TrailerValue
             }
             _ => return Err(Fault::Invalid),
         };
@@ -93,6 +99,11 @@ impl Chunks {
         self.unread += 1;
         if self.unread > MOST_UNREAD { Err(Fault::Invalid) } else { Ok(()) }
     }
+}
+
+/// What RFC 9110, section 5.6.2, calls a `tchar`.
+fn is_of_a_name(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
 }
 
 impl Framing {
