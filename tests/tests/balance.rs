@@ -93,9 +93,9 @@ async fn a_hash_s_instance_that_is_gone_is_replaced_until_it_is_back() {
         assert_eq!(counts(&upstreams).iter().sum::<usize>(), 5);
     };
     let upstreams = three().await;
-    check(stack(IpHash::new(HashAlgorithm::Md5), &upstreams, &[1, 1, 1]), upstreams).await;
+    check(stack(IpHash::new(HashAlgorithm::Sha256), &upstreams, &[1, 1, 1]), upstreams).await;
     let upstreams = three().await;
-    let hash = ConsistentHash::new(HashAlgorithm::Md5, 150);
+    let hash = ConsistentHash::new(HashAlgorithm::Sha256, 150);
     check(stack(hash, &upstreams, &[1, 1, 1]), upstreams).await;
 }
 

@@ -22,10 +22,8 @@ pub(crate) fn cases() -> Vec<Case> {
             balanced("round-robin", size, RoundRobin::new),
             balanced("least-connections", size, LeastConnections::new),
             balanced("power-of-two", size, PowerOfTwoChoices::new),
-            balanced("ip-hash", size, || IpHash::new(HashAlgorithm::default())),
-            balanced("consistent-hash", size, || {
-                ConsistentHash::new(HashAlgorithm::default(), 150)
-            }),
+            balanced("ip-hash", size, || IpHash::new(HashAlgorithm::Md5)),
+            balanced("consistent-hash", size, || ConsistentHash::new(HashAlgorithm::Md5, 150)),
         ]
     };
     SIZES.into_iter().flat_map(of).collect()

@@ -260,8 +260,8 @@ pub(crate) mod tests {
             Box::new(Random::new()),
             Box::new(LeastConnections::new()),
             Box::new(PowerOfTwoChoices::new()),
-            Box::new(IpHash::new(HashAlgorithm::Md5)),
-            Box::new(ConsistentHash::new(HashAlgorithm::Sha1, 150)),
+            Box::new(IpHash::new(HashAlgorithm::Sha256)),
+            Box::new(ConsistentHash::new(HashAlgorithm::Sha256, 150)),
         ]
     }
 
