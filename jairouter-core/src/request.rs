@@ -9,11 +9,12 @@ use std::sync::{Arc, OnceLock};
 use bytes::{Bytes, BytesMut};
 use http::header::CONTENT_TYPE;
 use http::{Extensions, HeaderMap};
+use serde::Serialize;
 use tokio::time::Instant;
 
 use crate::clock;
 use crate::endpoint::Endpoint;
-use crate::error::Error;
+use crate::error::{Error, Kind};
 use crate::payload::Payload;
 use crate::peek::{self, Noted, Peek, Place};
 use crate::trace::Trace;
@@ -138,6 +139,31 @@ impl InferenceRequest {
             noted,
             prompt: OnceLock::new(),
         })))
+    }
+
+    /// A request with this as its payload, written as JSON, and without headers: what a program asks that
+    /// has a stack of layers in its own process. [`Reply`](crate::Reply) reads the answer.
+    ///
+    /// ```
+    /// use jairouter_core::{Endpoint, InferenceRequest};
+    /// use serde_json::json;
+    ///
+    /// let messages = json!([{ "role": "user", "content": "Hello!" }]);
+    /// let question = json!({ "model": "qwen3", "stream": true, "messages": messages });
+    /// let request = InferenceRequest::json(Endpoint::ChatCompletions, &question)?;
+    /// assert!(request.stream);
+    /// # Ok::<(), jairouter_core::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`Kind::Invalid`](crate::Kind::Invalid) if it cannot be written as JSON, as a map whose keys are no texts,
+    /// or for what [`new`](Self::new) refuses, as a request that names no model or an endpoint that takes forms.
+    pub fn json(endpoint: Endpoint, payload: &impl Serialize) -> Result<Self, Error> {
+        let payload = serde_json::to_vec(payload).map_err(|error| {
+            Error::new(Kind::Invalid, "the request cannot be written as JSON").with_source(error)
+        })?;
+        Self::new(endpoint, HeaderMap::new(), payload.into())
     }
 
     /// The same request, from a caller at this address.

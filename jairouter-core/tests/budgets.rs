@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use allocation_counter::measure;
+use allocation_counter::{AllocationInfo, measure};
 use bytes::{BufMut, Bytes, BytesMut};
 use http::{Request, Response};
 use http_body::Body as HttpBody;
@@ -25,12 +25,16 @@ use jairouter_core::observe::{Exchange, ObserveLayer};
 use jairouter_core::rate_limit::{
     Grant, Limit, PerModel, RateLimitLayer, SlidingWindow, TokenBucket, WarmUp,
 };
+use jairouter_core::reply::{Piece, Reply};
 use jairouter_core::router::Group;
 use jairouter_core::trace::Tracing;
 use jairouter_core::translate::{self, Framing, Message, Translate};
 use jairouter_core::upstream::{Upstream, UpstreamBody};
 use jairouter_core::waiting_room::{Room, Settings as Waiting, WaitingRoomLayer};
-use jairouter_core::{Body, Error, Gateway, GuardedBody, InferenceRequest, Router, ServiceType};
+use jairouter_core::{
+    Body, Endpoint, Error, Gateway, GuardedBody, InferenceRequest, Router, ServiceType,
+};
+use serde::Serialize;
 use support::lean::{Lean, OpenAi, event, request};
 use tokio::time::Instant;
 use tower::{Layer, Service};
@@ -333,4 +337,72 @@ fn what_waits_for_an_answer_is_at_most_512_bytes() {
 fn what_a_stream_holds_for_its_length_is_at_most_768_bytes() {
     let (inner, outer) = (size_of::<Inner>(), size_of::<GuardedBody<Body, Grant>>());
     assert!(inner + outer <= 768, "the body of an answer: {inner} bytes and {outer} around them");
+}
+
+/// What a host application has for a question.
+#[derive(Serialize)]
+struct Question {
+    model: &'static str,
+    stream: bool,
+    messages: [Said; 1],
+}
+
+#[derive(Serialize)]
+struct Said {
+    role: &'static str,
+    content: &'static str,
+}
+
+const QUESTION: Question =
+    Question { model: "m", stream: true, messages: [Said { role: "user", content: "Hi!" }] };
+
+fn asked() -> InferenceRequest {
+    InferenceRequest::json(Endpoint::ChatCompletions, &QUESTION).unwrap()
+}
+
+/// What a reply costs to its end, and how many pieces it is.
+fn reply(router: &mut Router<OpenAi, Lean>) -> (AllocationInfo, Vec<Piece>) {
+    let mut reply = Reply::new(finish(router.call(asked())).unwrap());
+    let mut pieces = Vec::with_capacity(1000);
+    // The first event makes what the reading of all of them takes.
+    pieces.extend(finish(reply.next()).map(Result::unwrap));
+    let counted = measure(|| {
+        while let Some(piece) = finish(reply.next()) {
+            pieces.push(piece.unwrap());
+        }
+    });
+    (counted, pieces)
+}
+
+#[test]
+fn a_question_costs_at_most_six_allocations_to_the_head_of_its_answer() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+    let _entered = runtime.enter();
+    let mut router = warm(&Lean::stream(&[&*event("a"), "data: [DONE]\n\n"]));
+    for nth in 0..3 {
+        let question = asked();
+        let counted = measure(|| drop(finish(router.call(question)).unwrap()));
+        assert!(counted.count_total <= 6, "request {nth}: {counted:?}");
+    }
+    // Its text, the request, and the count of who shares the text.
+    let counted = measure(|| drop(asked()));
+    assert!(counted.count_total <= 3, "the question alone: {counted:?}");
+}
+
+#[test]
+fn a_token_costs_the_allocation_of_its_text() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+    let _entered = runtime.enter();
+    // Plain, with escapes, of characters of several bytes, and no text at all.
+    for content in ["token", "a line\\nand \\\"another\\\"\\u00e9", "\u{1f600}", ""] {
+        // Longer than any other, so that what events are put together in need not grow.
+        let mut frames = vec![event(&"first ".repeat(20))];
+        frames.extend((0..200).map(|_| event(content)));
+        frames.push("data: [DONE]\n\n".to_owned());
+        let mut router = warm(&Lean::stream(&frames));
+        let (counted, pieces) = reply(&mut router);
+        let tokens = if content.is_empty() { 0 } else { 200 };
+        assert_eq!(pieces.len(), 1 + tokens);
+        assert_eq!(counted.count_total, tokens as u64, "{content:?}: {counted:?}");
+    }
 }

@@ -222,8 +222,13 @@ fn http<B: Backend>(
     *http.method_mut() = Method::POST;
     *http.uri_mut() = uri;
     let (forward, own) = (&settings.forward, &settings.headers);
-    *http.headers_mut() =
-        headers::outward(&request.headers, forward, own, settings.target.host_header(), trace);
+    let host = settings.target.host_header();
+    let mut headers = headers::outward(&request.headers, forward, own, host, trace);
+    // Engines refuse what does not say what it is, and a caller in the same process has no headers.
+    if !request.endpoint.is_multipart() && !headers.contains_key(CONTENT_TYPE) {
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    }
+    *http.headers_mut() = headers;
     Ok(http)
 }
 

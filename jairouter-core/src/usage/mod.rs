@@ -56,6 +56,7 @@ use tower::{Layer, Service};
 pub use told::Usage;
 
 pub(crate) use meter::BYTES_A_TOKEN;
+pub(crate) use told::Told;
 pub(crate) use watch::Watch;
 
 use self::hide::Partial;

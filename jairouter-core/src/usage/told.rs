@@ -36,8 +36,9 @@ pub(crate) struct Reported {
     told: Option<Usage>,
 }
 
-#[derive(Default, Deserialize)]
-struct Written {
+/// As it is written.
+#[derive(Debug, Default, Deserialize)]
+pub(crate) struct Told {
     #[serde(default)]
     total_tokens: Option<u64>,
     #[serde(default, alias = "input_tokens")]
@@ -51,8 +52,8 @@ struct Written {
     cache_read_input_tokens: u64,
 }
 
-impl From<Written> for Usage {
-    fn from(written: Written) -> Self {
+impl From<Told> for Usage {
+    fn from(written: Told) -> Self {
         let cached =
             written.cache_creation_input_tokens.saturating_add(written.cache_read_input_tokens);
         let input = written.prompt_tokens.saturating_add(cached);
@@ -96,7 +97,7 @@ impl Reported {
                 break None;
             };
             end = at;
-            let read = serde_json::Deserializer::from_slice(value).into_iter::<Written>().next();
+            let read = serde_json::Deserializer::from_slice(value).into_iter::<Told>().next();
             if let Some(Ok(told)) = read {
                 break Some(told);
             }
