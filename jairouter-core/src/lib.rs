@@ -50,13 +50,11 @@
 //!
 //! # A gateway, whole
 //!
-//! ```no_run
+//! ```
 //! use std::borrow::Cow;
-//! use jairouter_core::balance::{Instance, LeastConnections};
-//! use jairouter_core::client::HttpClient;
+//! use jairouter_core::balance::LeastConnections;
 //! use jairouter_core::router::Group;
-//! use jairouter_core::upstream::Target;
-//! use jairouter_core::{Backend, Gateway, Route, Router, ServiceType, Upstream};
+//! use jairouter_core::{Backend, Route, Router, ServiceType, Upstream};
 //!
 //! struct OpenAi; // the crate `jairouter-openai` has this one ready
 //!
@@ -69,17 +67,24 @@
 //!     }
 //! }
 //!
-//! let mut chat = Group::new(LeastConnections::new());
-//! for url in ["http://10.0.0.1:8000", "http://10.0.0.2:8000"] {
-//!     let target: Target = url.parse()?;
-//!     let client = HttpClient::new(target.authority());
-//!     chat = chat.instance("qwen3", Instance::new(url, Upstream::new(OpenAi, target, client)));
-//! }
-//! let router = Router::builder().service(ServiceType::Chat, chat).build();
-//! let gateway = Gateway::new(router).with_models(["qwen3"]);
+//! # #[cfg(feature = "client")]
+//! # fn example() -> Result<(), jairouter_core::upstream::InvalidTarget> {
+//! let gateway = Router::builder()
+//!     .service(
+//!         ServiceType::Chat,
+//!         Group::new(LeastConnections::new())
+//!             .instance("qwen3", Upstream::http(OpenAi, "http://10.0.0.1:8000")?)
+//!             .instance("qwen3", Upstream::http(OpenAi, "http://10.0.0.2:8000")?),
+//!     )
+//!     .build()
+//!     .into_gateway();
 //! // `gateway` is a tower service of HTTP requests: give it to hyper, or mount it in axum.
-//! # Ok::<(), jairouter_core::upstream::InvalidTarget>(())
+//! # Ok(())
+//! # }
 //! ```
+//!
+//! A program that asks in its own process needs no gateway: it asks the router, with
+//! [`InferenceRequest::json`], and reads the answer as a [`Reply`].
 //!
 //! # Features
 //!

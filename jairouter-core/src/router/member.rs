@@ -55,6 +55,13 @@ impl<B, C> Member<B, C> {
     }
 }
 
+/// An instance of average weight, called what the upstream [is](Upstream::with_name), or else by its base URL.
+impl<B, C> From<Upstream<B, C>> for Member<B, C> {
+    fn from(upstream: Upstream<B, C>) -> Self {
+        Self::new(Instance::new(upstream.label(), upstream))
+    }
+}
+
 impl<B, C> From<Instance<Upstream<B, C>>> for Member<B, C> {
     fn from(instance: Instance<Upstream<B, C>>) -> Self {
         Self::new(instance)

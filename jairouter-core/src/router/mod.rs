@@ -14,11 +14,9 @@
 //!
 //! ```
 //! use std::borrow::Cow;
-//! use jairouter_core::balance::{Instance, LeastConnections};
-//! use jairouter_core::client::HttpClient;
+//! use jairouter_core::balance::LeastConnections;
 //! use jairouter_core::router::{Group, Router};
-//! use jairouter_core::upstream::{Target, Upstream};
-//! use jairouter_core::{Backend, Route, ServiceType};
+//! use jairouter_core::{Backend, Route, ServiceType, Upstream};
 //!
 //! # struct Normal;
 //! # impl Backend for Normal {
@@ -27,16 +25,21 @@
 //! #         Some(route.endpoint.path().into())
 //! #     }
 //! # }
-//! let mut chat = Group::new(LeastConnections::new());
-//! for url in ["http://10.0.0.1:8000", "http://10.0.0.2:8000"] {
-//!     let target: Target = url.parse()?;
-//!     let client = HttpClient::new(target.authority());
-//!     let upstream = Upstream::new(Normal, target, client);
-//!     chat = chat.instance("qwen3", Instance::new(url, upstream));
-//! }
-//! let router = Router::builder().service(ServiceType::Chat, chat).build();
+//! # #[cfg(feature = "client")]
+//! # fn example() -> Result<(), jairouter_core::upstream::InvalidTarget> {
+//! let router = Router::builder()
+//!     .service(
+//!         ServiceType::Chat,
+//!         Group::new(LeastConnections::new())
+//!             .instance("qwen3", Upstream::http(Normal, "http://10.0.0.1:8000")?)
+//!             .instance("qwen3", Upstream::http(Normal, "http://10.0.0.2:8000")?),
+//!     )
+//!     .build();
 //! assert_eq!(router.models().collect::<Vec<_>>(), [(ServiceType::Chat, "qwen3")]);
-//! # Ok::<(), jairouter_core::upstream::InvalidTarget>(())
+//! # Ok(())
+//! # }
+//! # #[cfg(feature = "client")]
+//! # example().unwrap();
 //! ```
 
 mod builder;
@@ -67,6 +70,7 @@ use crate::circuit_breaker::CircuitBreaker;
 use crate::endpoint::ServiceType;
 use crate::error::Error;
 use crate::fallback::Fallback;
+use crate::gateway::Gateway;
 use crate::rate_limit::{Grant, Limiter, RateLimit};
 use crate::request::InferenceRequest;
 use crate::upstream::Upstream;
@@ -105,6 +109,13 @@ impl<B, C> Router<B, C> {
         self.0.services().flat_map(|(service_type, service)| {
             service.get_ref().get_ref().models().map(move |(name, _)| (service_type, name))
         })
+    }
+
+    /// The [`Gateway`] of this router, with its models in its list.
+    pub fn into_gateway(self) -> Gateway<Self> {
+        let mut models: Vec<Box<str>> = self.models().map(|(_, model)| model.into()).collect();
+        models.sort_unstable();
+        Gateway::new(self).with_models(models)
     }
 
     /// What the balancers know of every instance, each once.

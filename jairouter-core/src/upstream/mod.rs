@@ -1,11 +1,11 @@
 //! [`Upstream`]: one instance as a service. Encode, send, wait for the first content, decode.
 //!
 //! ```no_run
+//! # #[cfg(feature = "client")]
 //! # async fn example(request: jairouter_core::InferenceRequest) -> Result<(), Box<dyn std::error::Error>> {
 //! use std::borrow::Cow;
-//! use jairouter_core::client::HttpClient;
-//! use jairouter_core::upstream::{Target, Timeouts, Upstream};
-//! use jairouter_core::{Backend, Route};
+//! use jairouter_core::upstream::Timeouts;
+//! use jairouter_core::{Backend, Route, Upstream};
 //! use tower::ServiceExt;
 //!
 //! struct Normal;
@@ -19,9 +19,8 @@
 //!     }
 //! }
 //!
-//! let target: Target = "http://127.0.0.1:8000".parse()?;
-//! let client = HttpClient::new(target.authority());
-//! let instance = Upstream::new(Normal, target, client).with_timeouts(Timeouts::default());
+//! let instance = Upstream::http(Normal, "http://127.0.0.1:8000")?;
+//! let instance = instance.with_timeouts(Timeouts::default());
 //! let answer = instance.oneshot(request).await?;
 //! # Ok(())
 //! # }
@@ -59,6 +58,8 @@ pub use timeouts::Timeouts;
 
 use crate::backend::{Backend, Route};
 use crate::body::Body;
+#[cfg(feature = "client")]
+use crate::client::HttpClient;
 use crate::endpoint::Endpoint;
 use crate::error::Error;
 use crate::request::InferenceRequest;
@@ -125,7 +126,33 @@ impl<B: Backend, C> Upstream<B, C> {
     }
 }
 
+#[cfg(feature = "client")]
+impl<B: Backend> Upstream<B, HttpClient> {
+    /// An instance of this framework at this base URL, over an [`HttpClient`] of its own with the default
+    /// settings: [`new`](Self::new) takes any other.
+    ///
+    /// # Errors
+    ///
+    /// If it is no base URL, or not of `http`: whom to trust over TLS is said with `client::Builder::tls`.
+    pub fn http(backend: B, base_url: &str) -> Result<Self, InvalidTarget> {
+        let target: Target = base_url.parse()?;
+        if target.scheme() != "http" {
+            return Err(InvalidTarget("a client with the default settings speaks http alone"));
+        }
+        let client = HttpClient::new(target.authority());
+        Ok(Self::new(backend, target, client))
+    }
+}
+
 impl<B, C> Upstream<B, C> {
+    /// Its name, or else its base URL.
+    pub(crate) fn label(&self) -> Box<str> {
+        match &*self.settings.name {
+            "" => self.settings.target.to_string().into(),
+            name => name.into(),
+        }
+    }
+
     /// What the instance is called where a [trace](crate::trace) tells of it.
     #[must_use]
     pub fn with_name(self, name: impl Into<Arc<str>>) -> Self {

@@ -27,7 +27,7 @@ pub struct Target {
 /// Why a base URL was refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
-pub struct InvalidTarget(&'static str);
+pub struct InvalidTarget(pub(super) &'static str);
 
 impl Target {
     /// The host, and the port if one was given.
