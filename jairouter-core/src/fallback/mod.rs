@@ -64,7 +64,7 @@
 //! canned one is to none. And they are not of one kind: the first changes the request and needs the
 //! service, the others need neither and answer at once. A trait for all three would have to be
 //! asynchronous for the sake of one, and put in order by its user for the sake of none. What else
-//! should happen is a layer of yours, around this one.
+//! should happen is a layer of yours, around this one: `examples/custom_fallback.rs` asks somewhere else altogether.
 //!
 //! # How the caller knows
 //!

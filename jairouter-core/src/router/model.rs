@@ -62,8 +62,9 @@ const MOST_NAMED: usize = 10;
 
 impl<S> ModelRouter<S> {
     /// Routes to these services; of two of one name the last counts.
-    pub fn new(models: impl IntoIterator<Item = (Box<str>, S)>) -> Self {
-        Self::offering(models.into_iter().map(|(name, service)| (name, Endpoints::ALL, service)))
+    pub fn new<M: Into<Box<str>>>(models: impl IntoIterator<Item = (M, S)>) -> Self {
+        let models = models.into_iter();
+        Self::offering(models.map(|(name, service)| (name.into(), Endpoints::ALL, service)))
     }
 
     /// The same where it is known what each offers.
