@@ -61,6 +61,11 @@ impl<'a> Route<'a> {
 ///     }
 /// }
 /// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a `Backend`",
+    label = "does not say how a framework is spoken to",
+    note = "`jairouter-openai`, `jairouter-ollama` and their siblings have one for each framework, and `Arc<dyn Backend>` is any of them"
+)]
 pub trait Backend: Send + Sync {
     /// The framework's name, as configuration and metrics spell it.
     fn name(&self) -> &str;

@@ -150,6 +150,11 @@ pub enum End {
 /// Someone who waits for the end of a body: an in-flight count, a breaker's permit, a log line.
 ///
 /// A guard that is dropped without having been told an end must do what [`End::Abandoned`] asks.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a `BodyGuard`",
+    label = "waits for no body's end",
+    note = "it is `fn end(self, end: End)`, called once"
+)]
 pub trait BodyGuard {
     /// A frame with this data passed. Keeping it costs a reference count, and the buffer it is in.
     fn data(&mut self, data: &Bytes) {

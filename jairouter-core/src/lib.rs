@@ -86,6 +86,8 @@
 //! A program that asks in its own process needs no gateway: it asks the router, with
 //! [`InferenceRequest::json`], and reads the answer as a [`Reply`].
 //!
+//! The [guide] has chapters on embedding, composing and extending it.
+//!
 //! # Features
 //!
 //! * `md5-sha1`: two more digests for [`IpHash`](balance::IpHash) and [`ConsistentHash`](balance::ConsistentHash).
@@ -108,6 +110,7 @@ pub mod envelope;
 pub mod error;
 pub mod fallback;
 pub mod gateway;
+pub mod guide;
 pub mod health;
 mod needle;
 pub mod observe;

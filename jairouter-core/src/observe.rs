@@ -38,6 +38,11 @@ use crate::usage::{Usage, Watch};
 /// Someone who is told the story of each request.
 ///
 /// `()` listens to nothing and costs nothing. A closure of `&`[`Exchange`] is told once, at the end.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` does not `Observe` requests",
+    label = "is told no story",
+    note = "a closure has to be `Clone` and take an `&Exchange`: `|exchange: &Exchange| …`"
+)]
 pub trait Observe {
     /// The story of one request, as it goes on.
     type Record: Record;

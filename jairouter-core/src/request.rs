@@ -109,7 +109,7 @@ impl InferenceRequest {
     ///
     /// # Errors
     ///
-    /// [`Kind::Invalid`](crate::Kind::Invalid) if the payload is not what the endpoint takes, or
+    /// [`Kind::Invalid`] if the payload is not what the endpoint takes, or
     /// names no model, or names it in a way two parsers could read differently.
     pub fn new(endpoint: Endpoint, headers: HeaderMap, payload: Bytes) -> Result<Self, Error> {
         let received = clock::now();
@@ -157,7 +157,7 @@ impl InferenceRequest {
     ///
     /// # Errors
     ///
-    /// [`Kind::Invalid`](crate::Kind::Invalid) if it cannot be written as JSON, as a map whose keys are no texts,
+    /// [`Kind::Invalid`] if it cannot be written as JSON, as a map whose keys are no texts,
     /// or for what [`new`](Self::new) refuses, as a request that names no model or an endpoint that takes forms.
     pub fn json(endpoint: Endpoint, payload: &impl Serialize) -> Result<Self, Error> {
         let payload = serde_json::to_vec(payload).map_err(|error| {

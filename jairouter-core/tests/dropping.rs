@@ -156,7 +156,7 @@ impl House {
 
     /// Asks for `m`, then for `n`, then a memory.
     fn fallback(&self) -> Fallback<ModelRouter<LoadBalance<One>>> {
-        let models = ["m", "n"].map(|model| (model.into(), self.balanced()));
+        let models = ["m", "n"].map(|model| (model, self.balanced()));
         FallbackLayer::new()
             .models(ModelChain::new(["n"]))
             .cache(self.cache.clone())
@@ -252,7 +252,7 @@ const SERVICES: [(&str, Exchange); 13] = [
     }),
     ("load balance", |house, polls| polled(house.balanced().oneshot(request()), polls)),
     ("model router", |house, polls| {
-        polled(ModelRouter::new([("m".into(), house.balanced())]).oneshot(request()), polls)
+        polled(ModelRouter::new([("m", house.balanced())]).oneshot(request()), polls)
     }),
     ("endpoint router", |house, polls| {
         let services = [(ServiceType::Chat, house.balanced())];

@@ -7,6 +7,11 @@ use crate::sync::{AtomicU64, Ordering};
 /// The word is all the state there is, so a decision is one compare-and-swap, many buckets share one
 /// algorithm, and a plain model can check every step. Times are counted from when the limiter was
 /// made.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a rate limit's `Algorithm`",
+    label = "says not how much may pass",
+    note = "`TokenBucket::new(rate, burst)` is the one when in doubt"
+)]
 pub trait Algorithm: Send + Sync {
     /// The word after taking this much, or how long until that will be possible.
     ///

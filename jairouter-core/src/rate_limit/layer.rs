@@ -1,5 +1,6 @@
 use tower::Layer;
 
+use super::limiter::Limiter;
 use super::service::RateLimit;
 
 /// Lets only those requests through that a [`Limiter`](super::Limiter) admits.
@@ -9,7 +10,7 @@ pub struct RateLimitLayer<L> {
     of_instance: bool,
 }
 
-impl<L> RateLimitLayer<L> {
+impl<L: Limiter> RateLimitLayer<L> {
     /// A limit of the gateway's: a refusal is final, 429 `rate_limit_exceeded`.
     ///
     /// Clones of the limiter must be one: an `Arc` of it, usually.

@@ -14,6 +14,11 @@ use crate::request::InferenceRequest;
 ///
 /// Several are one, too: a tuple, a `Vec` and an `Option` are limiters. All of them are looked at
 /// first, and only if none refuses is anything taken, so that a refusal spends nothing.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a `Limiter`",
+    label = "limits no requests",
+    note = "an algorithm becomes one by `Limit::new(algorithm)`, `PerClient::new(algorithm)` or `PerModel::new(…)`; several are a tuple or a `Vec` of them"
+)]
 pub trait Limiter: Send + Sync {
     /// Looks, and takes nothing.
     ///

@@ -24,7 +24,7 @@ use crate::request::InferenceRequest;
 ///     let answer = move |_: InferenceRequest| async move {
 ///         Ok::<_, Error>(Response::new(Body::from(name)))
 ///     };
-///     (Box::from(name), service_fn(answer))
+///     (name, service_fn(answer))
 /// });
 /// let models = ModelRouter::new([small, large]);
 ///

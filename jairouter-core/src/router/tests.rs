@@ -38,7 +38,7 @@ async fn who_does_not_offer_an_endpoint_says_who_does() {
 async fn an_unknown_model_is_404_whatever_else_is_served() {
     let named = |name: &'static str| {
         let answer = move |_| async move { Ok::<_, Error>(Response::new(Body::from(name))) };
-        (name.into(), service_fn(answer))
+        (name, service_fn(answer))
     };
     let models = ModelRouter::new([named("m"), named("n")]);
     assert_eq!(models.clone().oneshot(request()).await.unwrap().status(), 200);

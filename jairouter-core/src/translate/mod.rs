@@ -84,6 +84,11 @@ pub enum Framing {
 }
 
 /// Rewrites the messages of one answer. It may keep state, and never awaits.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` does not `Translate` messages",
+    label = "rewrites no answers",
+    note = "what sees whole events and changes few of them is an `Edit`"
+)]
 pub trait Translate: Send {
     /// Writes what this message means to the caller, which may be nothing.
     ///

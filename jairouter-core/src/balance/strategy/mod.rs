@@ -35,6 +35,11 @@ const MANY: usize = 16;
 /// what is in flight tells how busy an engine is. Use [`PowerOfTwoChoices`] when many gateways share
 /// many instances, [`RoundRobin`] or [`Random`] when answers are alike, [`IpHash`] or
 /// [`ConsistentHash`] when the same caller should meet the same engine's prefix cache.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a balancing `Strategy`",
+    label = "does not choose between instances",
+    note = "`jairouter_core::balance` has six, such as `LeastConnections::new()`"
+)]
 pub trait Strategy: Send + Sync + 'static {
     /// Learns the instances. Called once, before the first choice.
     fn bind(&mut self, instances: &[Arc<InstanceState>]) {
