@@ -3,7 +3,9 @@
 //! * `embed_in_axum`: the gateway inside an axum service, beside routes of its own;
 //! * `custom_backend`: a framework of somebody else's, behind the gateway and in the kit;
 //! * `custom_stack`: a stack by hand, of tower-http's layers, one of the example's and ours;
-//! * `governed_stack`: limits, breakers, a waiting room and a fallback, composed by hand.
+//! * `governed_stack`: limits, breakers, a waiting room and a fallback, composed by hand;
+//! * `embed_yaml`: a YAML file as the gateway inside an axum service, with its keys and limits;
+//! * `hot_reload`: another configuration in the place of one that serves, while a stream goes on.
 
 // Its examples are compiled, too.
 #[cfg(doctest)]
