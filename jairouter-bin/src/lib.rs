@@ -13,7 +13,7 @@ pub mod log;
 pub mod metrics;
 mod panics;
 pub mod program;
-mod reload;
+pub mod reload;
 pub mod server;
 mod sockets;
 mod status;

@@ -360,8 +360,9 @@ impl Config {
 }
 
 impl Reload {
-    /// Has this be served, on every core, and waits until it is: as [`Live::take`]. Keys of tokens that are at a URL are
-    /// asked for first, for two seconds at most.
+    /// Has this be served, on every core, and waits until it is, which is for as long as nobody polls [`Live::run`]: as
+    /// [`Live::take`]. Keys of tokens that are at a URL are asked for first, for two seconds at most. Whoever drops this
+    /// after that may have it served all the same.
     ///
     /// # Errors
     ///
