@@ -1,9 +1,5 @@
 //! Another configuration in the place of one that serves: a stream that is open comes to its end by the old one, and the
-//! next request is answered by the new one.
-//!
-//! ```console
-//! $ cargo run -p jairouter-examples --example hot_reload
-//! ```
+//! next request is answered by the new one. `cargo run -p jairouter-examples --example hot_reload` says who ended what.
 
 #![allow(clippy::print_stdout, reason = "an example shows what it did")]
 
