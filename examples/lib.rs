@@ -5,6 +5,8 @@
 //!
 //! * `embed_in_axum`: the gateway inside an axum service, beside routes of its own;
 //! * `embed_in_hyper`: the same in a hyper server, with the host's own shutdown;
+//! * `embed_yaml`: a YAML file as that gateway, with its keys and limits;
+//! * `hot_reload`: another configuration in the place of one that serves, while a stream goes on;
 //! * `ask_in_process`: a typed question and its tokens, without a socket;
 //! * `thirty_lines`: a gateway, whole;
 //! * `in_process_engine`: a model in the program itself, behind the layers;

@@ -13,18 +13,19 @@ use std::time::Duration;
 
 use clap::CommandFactory;
 use futures::future::{OptionFuture, join3};
+use jairouter_config::config::{self, Config, LoadError};
+use jairouter_config::discover::{self, Known};
+use jairouter_config::{keys, schema};
 use rustix::process::{Resource, getrlimit, setrlimit};
 use tokio::runtime::Runtime;
 
 use crate::cli::{Cli, Command, Foreign, Keys};
-use crate::config::{self, Config};
-use crate::discover::{self, Known};
 use crate::export::Exporter;
-use crate::live::Live;
-use crate::reload::{self, Refused, Source};
+use crate::program::Program;
+use crate::reload::Source;
 use crate::server::{Inherited, Signals, Succession};
 use crate::status::{self, Form};
-use crate::{doctor, greeting, import, jwt, keys, local, log, panics, schema, server, sockets};
+use crate::{doctor, greeting, import, local, log, panics, server, sockets};
 
 /// Runs the program and returns how it ended: 0 if it did what it was asked.
 pub fn run(cli: &Cli) -> ExitCode {
@@ -140,17 +141,14 @@ fn manual() -> Result<(), String> {
 
 /// The configuration in this file, or every error in it.
 fn load(path: &Path) -> Result<Config, String> {
-    reload::load(path).map_err(|refused| told(path, refused))
+    Config::read(path).map_err(|error| told(path, &error))
 }
 
-fn told(path: &Path, refused: Refused) -> String {
-    match refused {
-        Refused::Unreadable(error) => {
-            format!("{}: the file cannot be read: {error}", path.display())
-        }
-        Refused::Wrong(errors) => {
+fn told(path: &Path, error: &LoadError) -> String {
+    match error {
+        LoadError::Wrong(errors) => {
             let mut text = String::new();
-            for error in &errors {
+            for error in errors {
                 // Memory does not refuse a write.
                 let _ = writeln!(text, "{}:{error}", path.display());
             }
@@ -158,6 +156,7 @@ fn told(path: &Path, refused: Refused) -> String {
             let _ = write!(text, "{count} error{} found", if count == 1 { "" } else { "s" });
             text
         }
+        error => format!("{}: {error}", path.display()),
     }
 }
 
@@ -166,12 +165,8 @@ fn serve_file(path: &Path) -> Result<(), String> {
     let main = runtime()?;
     let source = main.block_on(async { Source::new(path) });
     let mut source = source.map_err(|error| format!("SIGHUP cannot be waited for: {error}"))?;
-    let mut config = source.read().map_err(|refused| told(path, refused))?;
-    let known = main.block_on(async {
-        let known = discover::first(&config).await;
-        jwt::first(&mut config).await;
-        known
-    });
+    let mut config = source.read().map_err(|error| told(path, &error))?;
+    let known = main.block_on(config.ask());
     let served = serve(&main, config, known, Some(source), inherited, &greeting::of_file);
     // A name may be being resolved, which nobody waits for any more.
     main.shutdown_background();
@@ -245,17 +240,17 @@ fn serve(
         .map_err(|error| format!("the listener of operators cannot be kept: {error}"))?;
     // What is not served is closed.
     drop(inherited);
-    let mut live = Live::new(config, known, source)?;
-    panics::watch(live.metrics().panics.clone());
-    let mut exporter = live.exporter();
-    let status = Arc::clone(live.status());
-    let cores: Vec<_> = (0..workers).map(|_| live.core()).collect();
+    let mut program = Program::new(config, known, source)?;
+    panics::watch(program.metrics().panics.clone());
+    let mut exporter = program.exporter();
+    let status = Arc::clone(program.status());
+    let cores: Vec<_> = (0..workers).map(|_| program.core()).collect();
     let mut cores = cores.into_iter();
     let next = move || cores.next().expect("there is one for each listener");
-    let asked = operators.map(|operators| operators.run(&live));
+    let asked = operators.map(|operators| operators.run(&program));
     let exported = OptionFuture::from(exporter.as_mut().map(Exporter::run));
     let background = async move {
-        Box::pin(join3(live.run(), OptionFuture::from(asked), exported)).await;
+        Box::pin(join3(program.run(), OptionFuture::from(asked), exported)).await;
     };
     server::run(main, listeners, succession, signals, &status, background, next)
         .map_err(|error| format!("the server failed: {error}"))?;

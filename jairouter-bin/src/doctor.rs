@@ -5,15 +5,13 @@ use std::time::Duration;
 
 use futures::future::join_all;
 use http::{Request, StatusCode};
+use jairouter_config::config::{Config, Instance, Models, Service};
+use jairouter_config::discover::{Known, Lister};
+use jairouter_config::reasons::chain;
+use jairouter_config::transport::Transport;
 use jairouter_core::Payload;
 use tokio::time::{Instant, timeout};
 use tower::ServiceExt;
-
-use crate::config::{Config, Instance, Models, Service};
-use crate::discover::{Known, Lister};
-use crate::reasons::chain;
-use crate::stack;
-use crate::transport::Transport;
 
 /// How long an instance may take to say how it is.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -91,7 +89,7 @@ pub(crate) async fn models(config: &Config) -> String {
 fn of_service(service: &Service, known: &Known) -> String {
     let mut served: Vec<(Box<str>, String)> = Vec::new();
     for instance in service.instances.iter().filter(|instance| instance.active) {
-        for model in stack::names(instance, known) {
+        for model in instance.names(known) {
             let own = model.own.map_or(String::new(), |own| format!(" as {own}"));
             served.push((model.name, format!("{}{own}", instance.id)));
         }

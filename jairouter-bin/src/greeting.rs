@@ -3,10 +3,10 @@
 use std::fmt::Write as _;
 use std::net::SocketAddr;
 
-use crate::config::{Config, Instance, Models};
-use crate::discover::{Found, Known};
+use jairouter_config::config::{Config, Instance, Models};
+use jairouter_config::discover::{Found, Known};
+
 use crate::local::SIMULATED;
-use crate::stack;
 
 /// The most models of an instance that are named.
 const MOST_NAMED: usize = 20;
@@ -88,7 +88,7 @@ pub(crate) fn services(config: &Config, known: &Known) -> String {
 
 /// What callers call the models of an instance, as far as that is known.
 fn models(instance: &Instance, known: &Known) -> String {
-    let names = stack::names(instance, known);
+    let names = instance.names(known);
     let names: Vec<_> = names.iter().map(|model| &*model.name).collect();
     match (&names[..], &instance.models) {
         ([], Models::Asked(_)) if known.contains_key(&instance.id) => "no model".to_owned(),

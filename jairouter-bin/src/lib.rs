@@ -1,32 +1,19 @@
-//! What the program `jairouter` is made of: YAML, sockets and logs around the library's stack.
+//! What the program `jairouter` is made of: sockets, logs, metrics and operators around the stack of
+//! `jairouter-config`.
 
 mod admin;
 pub mod app;
-pub mod authorize;
-pub mod caught;
 pub mod cli;
-pub mod config;
-pub mod discover;
 mod doctor;
 mod export;
-mod govern;
 mod greeting;
 mod import;
-pub mod jwt;
-mod kept;
-pub mod keys;
-pub mod live;
 pub mod local;
 pub mod log;
 pub mod metrics;
-mod neighbours;
 mod panics;
-mod reasons;
+pub mod program;
 pub mod reload;
-mod schema;
 pub mod server;
 mod sockets;
-pub mod stack;
 mod status;
-pub mod transport;
-pub mod watch;

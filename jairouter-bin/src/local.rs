@@ -2,10 +2,9 @@
 
 use std::sync::Arc;
 
+use jairouter_config::config::{Balance, BalanceKind, Config, Instance, Models, Service};
+use jairouter_config::discover::{Found, Known};
 use jairouter_core::{Backend, ServiceType};
-
-use crate::config::{Balance, BalanceKind, Config, Instance, Models, Service};
-use crate::discover::{Found, Known};
 
 /// The model of the simulated engine.
 pub const SIMULATED: &str = "simulated";
@@ -48,7 +47,7 @@ fn backend(adapter: &str) -> Result<Arc<dyn Backend>, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::live::Live;
+    use crate::program::Program;
 
     #[test]
     fn what_was_found_is_served_and_otherwise_the_simulated_engine() {
@@ -60,7 +59,7 @@ mod tests {
         };
         let served = |found: &[Found]| {
             let (config, known) = config(found).unwrap();
-            let mut models: Vec<_> = Live::new(config, known, None).unwrap().models();
+            let mut models: Vec<_> = Program::new(config, known, None).unwrap().models();
             models.sort();
             models
         };

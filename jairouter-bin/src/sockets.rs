@@ -3,7 +3,8 @@
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 
-use crate::config::{Config, Management};
+use jairouter_config::config::{Config, Management};
+
 use crate::server::{Inherited, Listeners, Operators, addresses};
 
 /// How many ports above the usual one are tried where no configuration names one.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use jairouter_bin::config;
+use jairouter_config::config;
 use jairouter_tests::client::{RawClient, ask};
 use jairouter_tests::gateway::{Gateway, UNPROBED};
 use jairouter_tests::upstream::Step::{Send, Sleep};

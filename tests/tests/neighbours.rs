@@ -1,6 +1,6 @@
 //! Those who ask without a key: of a gateway that has none, and of one that counts them.
 
-use jairouter_bin::config;
+use jairouter_config::config;
 use jairouter_tests::client::{RawClient, ask};
 use jairouter_tests::gateway::{Gateway, UNPROBED};
 use jairouter_tests::upstream::{Seen, Upstream, json};

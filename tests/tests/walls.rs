@@ -2,6 +2,7 @@
 //! crates; these are of all that lie in the adapters' folder, a new one included.
 #![cfg(test)]
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::Command;
 
@@ -11,17 +12,40 @@ use serde_json::Value;
 const PURE: [&str; 7] =
     ["base64", "bytes", "http", "jairouter-core", "jairouter-openai", "serde", "serde_json"];
 
-/// The crates of this repository.
-fn packages() -> Vec<Value> {
+/// What a program is wrapped in: a host that has the YAML read brings its own.
+const OF_A_PROGRAM: [&str; 17] = [
+    "axum",
+    "clap",
+    "crossterm",
+    "env_logger",
+    "hyper",
+    "hyper-util",
+    "jairouter-bin",
+    "listenfd",
+    "opentelemetry-proto",
+    "prometheus-client",
+    "prost",
+    "ratatui",
+    "rustix",
+    "signal-hook-registry",
+    "tracing-subscriber",
+    "utoipa",
+    "utoipa-axum",
+];
+
+/// What cargo says to this.
+fn cargo(args: &[&str]) -> Vec<u8> {
     let repository = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
     let mut cargo = Command::new(env!("CARGO"));
-    let told = cargo
-        .args(["metadata", "--format-version", "1", "--no-deps", "--offline"])
-        .current_dir(repository)
-        .output()
-        .unwrap();
+    let told = cargo.args(args).arg("--offline").current_dir(repository).output().unwrap();
     assert!(told.status.success(), "{}", String::from_utf8_lossy(&told.stderr));
-    let told: Value = serde_json::from_slice(&told.stdout).unwrap();
+    told.stdout
+}
+
+/// The crates of this repository.
+fn packages() -> Vec<Value> {
+    let told = cargo(&["metadata", "--format-version", "1", "--no-deps"]);
+    let told: Value = serde_json::from_slice(&told).unwrap();
     told["packages"].as_array().unwrap().clone()
 }
 
@@ -84,6 +108,24 @@ fn an_adapter_is_found_by_the_facade_alone() {
             assert!(may, "{} depends on {dependency}", name(package));
         }
     }
+}
+
+#[test]
+fn who_has_the_yaml_read_gets_nothing_of_the_program() {
+    let tree = ["tree", "--package", "jairouter-config", "--all-features", "--edges", "normal"];
+    let tree = cargo(&[&tree[..], &["--prefix", "none", "--format", "{p}"]].concat());
+    let tree = String::from_utf8(tree).unwrap();
+    let names: BTreeSet<_> = tree.lines().filter_map(|line| line.split(' ').next()).collect();
+    assert!(names.contains("saphyr-parser") && names.contains("tokio"), "{names:?}");
+    let of_a_program: Vec<_> = OF_A_PROGRAM.iter().filter(|one| names.contains(*one)).collect();
+    assert!(of_a_program.is_empty(), "jairouter-config brings {of_a_program:?}");
+}
+
+#[test]
+fn the_yaml_is_read_by_one_crate() {
+    let packages = packages();
+    let reads = packages.iter().filter(|it| dependencies(it).any(|(of, _)| of == "saphyr-parser"));
+    assert_eq!(reads.map(name).collect::<Vec<_>>(), ["jairouter-config"]);
 }
 
 #[test]

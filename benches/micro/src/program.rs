@@ -7,13 +7,8 @@ use bytes::Bytes;
 use http::Request;
 use http_body_util::Full;
 use jairouter_adapters::simulated::Engine;
-use jairouter_bin::config;
-use jairouter_bin::discover::Known;
-use jairouter_bin::live::Live;
-use jairouter_bin::server::Serve;
-use jairouter_bin::stack::Stack;
+use jairouter_config::{Known, Serving, config};
 use jairouter_core::Payload;
-use jairouter_core::reload::Reloadable;
 use jiff::Timestamp;
 use tower::Service;
 
@@ -51,17 +46,18 @@ pub(crate) fn cases() -> Vec<Case> {
 
 /// One core of the program.
 pub(crate) struct Program {
-    core: Reloadable<Stack>,
+    core: Serving,
     // What the handles of it belong to.
-    _live: Live,
+    _whole: jairouter_bin::program::Program,
 }
 
 impl Program {
     pub(crate) fn new() -> Self {
         let text = CONFIG.replace("{DIGEST}", KEY_DIGEST).replace("{AS}", AS);
         let config = config::load(&text, &|_| None).expect("a configuration");
-        let mut live = Live::new(config, Known::default(), None).expect("a stack");
-        Self { core: live.core(), _live: live }
+        let whole = jairouter_bin::program::Program::new(config, Known::default(), None);
+        let mut whole = whole.expect("a stack");
+        Self { core: whole.core(), _whole: whole }
     }
 
     /// Lets a request in.

@@ -8,14 +8,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use http::StatusCode;
+use jairouter_config::config::{self, Config};
+use jairouter_config::served::Served;
 use serde_json::Value as Json;
 use tokio::sync::oneshot;
 use tokio::task::spawn_blocking;
 
 use super::api::Problem;
-use super::{Admin, Order, Served};
-use crate::config::{self, Config};
-use crate::jwt;
+use super::{Admin, Order};
 
 /// What has become of a change.
 pub(crate) struct Taken {
@@ -108,7 +108,7 @@ impl Admin {
     }
 
     async fn order(&self, mut config: Box<Config>, cause: String) -> Result<Taken, Problem> {
-        jwt::first(&mut config).await;
+        config.ask_for_keys().await;
         let (done, taken) = oneshot::channel();
         let order = Order { config, cause, done };
         let stopping = || {

@@ -11,22 +11,17 @@ mod pulse;
 mod status;
 mod versions;
 
-use std::collections::HashMap;
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arc_swap::ArcSwap;
+use jairouter_config::config::{Config, Instance, Service, Text};
+use jairouter_config::served::Served;
 use jairouter_core::observe::Exchange;
-use jairouter_core::rate_limit::Limiter;
 use jiff::Timestamp;
 use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio::time::Instant;
-
-use crate::config::{Config, Instance, Service};
-use crate::discover::Known;
-use crate::kept::{Attended, LimitSpec};
-use crate::metrics::Snapshot;
 
 use failures::Failures;
 use pulse::Pulses;
@@ -52,27 +47,6 @@ pub(crate) struct Admin {
     /// What those who watch were shown last, and when.
     shown: Mutex<Option<(Instant, Arc<str>)>>,
     started: Timestamp,
-}
-
-/// What is served now.
-#[derive(Default)]
-pub(crate) struct Served {
-    pub(crate) config: Arc<Config>,
-    pub(crate) known: Known,
-    pub(crate) instances: HashMap<String, Arc<Attended>>,
-    /// What the metrics are looked up in.
-    pub(crate) snapshot: Arc<Snapshot>,
-}
-
-/// A limit that acts.
-#[derive(Clone)]
-pub(crate) struct ServedLimit {
-    /// The service; `any` of a key's.
-    pub(crate) service: &'static str,
-    pub(crate) place: String,
-    pub(crate) name: String,
-    pub(crate) spec: LimitSpec,
-    pub(crate) limit: Arc<dyn Limiter>,
 }
 
 /// Another configuration, which is to be served.
@@ -101,14 +75,14 @@ impl Admin {
     }
 
     /// This is served from now on.
-    pub(crate) fn serve(&self, served: Served) {
+    pub(crate) fn serve(&self, served: &Arc<Served>) {
         self.pulses.serve(served.instances.keys().map(String::as_str));
-        self.served.store(Arc::new(served));
+        self.served.store(Arc::clone(served));
     }
 
-    /// Another configuration is served, for this reason.
-    pub(crate) fn taken(&self, config: &Config, cause: String) {
-        if let Some(text) = &config.text {
+    /// Another configuration is served, which was written like this, for this reason.
+    pub(crate) fn taken(&self, text: Option<&Text>, cause: String) {
+        if let Some(text) = text {
             self.versions().serve(&text.0, cause);
         }
     }
@@ -133,27 +107,15 @@ impl Admin {
         self.versions.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn served(&self) -> Arc<Served> {
+    /// What is served now.
+    pub(crate) fn served(&self) -> Arc<Served> {
         self.served.load_full()
-    }
-}
-
-impl Served {
-    /// The service of this type, which is the first word of what people call it.
-    fn service(&self, name: &str) -> Option<&Service> {
-        self.config.services.iter().find(|service| service.service_type.as_str() == name)
     }
 }
 
 /// An instance of a service, by its id.
 fn instance<'a>(service: &'a Service, id: &str) -> Option<(usize, &'a Instance)> {
     service.instances.iter().enumerate().find(|(_, instance)| instance.id == id)
-}
-
-impl fmt::Debug for ServedLimit {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ServedLimit").field("name", &self.name).finish_non_exhaustive()
-    }
 }
 
 impl fmt::Debug for Admin {

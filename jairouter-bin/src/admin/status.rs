@@ -3,18 +3,17 @@
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
+use jairouter_config::config;
+use jairouter_config::served::{Attended, Served, ServedLimit};
 use jairouter_core::circuit_breaker::State;
 use jairouter_core::health;
 use serde::Serialize;
 use tokio::time::Instant;
 use utoipa::ToSchema;
 
+use super::Admin;
 use super::failures::Failure;
 use super::pulse::Pulse;
-use super::{Admin, Served, ServedLimit};
-use crate::config::{self, RateLimit};
-use crate::kept::{Attended, Limited};
-use crate::stack;
 
 /// For how long a picture is shown to others who watch.
 const FRESH: Duration = Duration::from_millis(700);
@@ -167,7 +166,7 @@ impl Admin {
     /// How everything is now.
     pub(crate) fn picture(&self) -> Picture {
         let served = self.served();
-        let rooms = served.snapshot.rooms.iter();
+        let rooms = served.rooms.iter();
         Picture {
             version: env!("CARGO_PKG_VERSION"),
             started: self.started.to_string(),
@@ -202,8 +201,8 @@ impl Admin {
     ) -> Option<InstanceStatus> {
         let attended = served.instances.get(&instance.id)?;
         let now = Instant::now();
-        let state = &attended.state;
-        let models = stack::names(instance, &served.known);
+        let state = attended.state();
+        let models = instance.names(&served.known);
         Some(InstanceStatus {
             instance_id: instance.id.clone(),
             adapter: instance.backend.name().to_owned(),
@@ -212,7 +211,7 @@ impl Admin {
             weight: state.weight(),
             state: state_of(instance, attended),
             since: state.health().map_or(0, |health| health.since(now).as_secs()),
-            reason: attended.reasons.last(),
+            reason: attended.reason(),
             in_flight: state.in_flight(),
             max_concurrency: instance.max_concurrency,
             circuit_breaker: breaker(attended, now),
@@ -222,7 +221,7 @@ impl Admin {
 }
 
 fn state_of(instance: &config::Instance, attended: &Attended) -> InstanceState {
-    let status = attended.state.health().map_or(health::Status::Up, |health| health.status());
+    let status = attended.state().health().map_or(health::Status::Up, |health| health.status());
     match status {
         health::Status::Draining => InstanceState::Draining,
         _ if !instance.active => InstanceState::Inactive,
@@ -235,7 +234,7 @@ fn state_of(instance: &config::Instance, attended: &Attended) -> InstanceState {
 
 /// How its breaker is, if it has one.
 pub(super) fn breaker(attended: &Attended, now: Instant) -> Option<BreakerStatus> {
-    let breaker = attended.breaker.as_ref()?;
+    let breaker = attended.breaker()?;
     Some(BreakerStatus {
         state: match breaker.state(now) {
             State::Closed => BreakerState::Closed,
@@ -249,17 +248,13 @@ pub(super) fn breaker(attended: &Attended, now: Instant) -> Option<BreakerStatus
 
 /// Every limit that acts.
 pub(super) fn limits(served: &Served) -> Vec<LimitStatus> {
-    let mut limits: Vec<_> = served.snapshot.limits.iter().map(limit).collect();
+    let mut limits: Vec<_> = served.limits.iter().map(limit).collect();
     limits.sort_by(|a, b| (&a.place, &a.name).cmp(&(&b.place, &b.name)));
     limits
 }
 
-fn limit(ServedLimit { service, place, name, spec, limit }: &ServedLimit) -> LimitStatus {
-    let (unit, capacity, rate) = match &spec.of {
-        Limited::Requests(RateLimit { capacity, rate, .. }) => ("requests", *capacity, Some(*rate)),
-        Limited::Tokens(tokens) => ("tokens", *tokens, Some(*tokens as f64 / 60.0)),
-        Limited::Concurrency(most) => ("concurrency", (*most).into(), None),
-    };
+fn limit(ServedLimit { service, place, name, spec, limit, .. }: &ServedLimit) -> LimitStatus {
+    let rate = spec.rate();
     let left = limit.left(Instant::now());
     LimitStatus {
         service,
@@ -267,8 +262,8 @@ fn limit(ServedLimit { service, place, name, spec, limit }: &ServedLimit) -> Lim
         name: name.clone(),
         algorithm: spec.algorithm(),
         per_client: spec.per_client,
-        unit,
-        capacity,
+        unit: spec.unit(),
+        capacity: spec.capacity(),
         rate,
         remaining: left.map(|left| left.remaining),
         reset: left.filter(|_| rate.is_some()).map(|left| millis(left.reset)),

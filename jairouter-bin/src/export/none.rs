@@ -4,10 +4,10 @@ use std::convert::Infallible;
 use std::future::Ready;
 use std::sync::Arc;
 
+use jairouter_config::config::Otlp;
 use jairouter_core::observe::Exchange;
 
 use super::Sent;
-use crate::config::Otlp;
 
 /// There is none.
 #[derive(Debug)]
@@ -34,5 +34,18 @@ impl Exporter {
 impl Spans {
     pub(crate) fn tell(&self, _: &Exchange) {
         match self.0 {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use jairouter_config::Config;
+
+    #[test]
+    fn a_config_that_names_a_collector_is_refused() {
+        let yaml = "tracing: { otlp: { endpoint: 'http://c' } }\nmodel: { services: { chat: { instances: [\n  \
+                    { name: m, base-url: 'http://h:1' } ] } } }";
+        let error = Config::parse(yaml).unwrap_err();
+        assert!(error.to_string().contains("built without the feature 'otlp'"), "{error}");
     }
 }

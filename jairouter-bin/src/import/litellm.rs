@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 
+use jairouter_config::config;
+
 use super::Notes;
 use super::litellm_model::{Deployment, deployment};
 use super::tree::{Item, Tree};
 use super::yaml::{Found, Section, plain, texts};
-use crate::config;
 
 pub(super) fn import(text: &str, notes: &mut Notes) -> Result<Tree, String> {
     let root = config::parse(text).map_err(|error| error.to_string())?;

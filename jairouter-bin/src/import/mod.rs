@@ -11,8 +11,9 @@ mod yaml;
 
 use std::fmt::{self, Write as _};
 
+use jairouter_config::config;
+
 use crate::cli::Foreign;
-use crate::config;
 
 /// The most that is read from standard input, in bytes.
 pub(crate) const LARGEST: u64 = 1 << 20;

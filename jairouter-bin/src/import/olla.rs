@@ -1,9 +1,10 @@
 //! Olla's configuration.
 
+use jairouter_config::config;
+
 use super::Notes;
 use super::tree::{Item, Tree};
 use super::yaml::{Found, Section, id, plain, texts};
-use crate::config;
 
 /// What Olla calls a kind of engine, and how it is spoken to here.
 const TYPES: [(&str, &str); 16] = [

@@ -1,7 +1,8 @@
 //! Each import is a configuration of ours, and says what is not in it.
 
+use jairouter_config::config::{BalanceKind, Config, Models};
+
 use super::*;
-use crate::config::{BalanceKind, Config, Models};
 
 fn imported(from: Foreign, text: &str) -> (Config, String, Vec<String>) {
     let Imported { yaml, notes } = import(from, text).unwrap_or_else(|error| panic!("{error}"));

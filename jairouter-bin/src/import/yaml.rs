@@ -1,8 +1,9 @@
 //! Reading a foreign YAML file: what is asked for is taken, and what is left is said.
 
+use jairouter_config::config::{Node, Value};
+
 use super::Notes;
 use super::tree::Item;
-use crate::config::{Node, Value};
 
 /// A map of a foreign file.
 pub(super) struct Section<'a> {

@@ -11,6 +11,7 @@ use std::env;
 use std::io::{self, IsTerminal};
 use std::sync::Arc;
 
+use jairouter_config::config::{Log, LogFormat};
 use jairouter_core::balance::{FailedAttempt, InstanceState};
 use jairouter_core::observe::Exchange;
 use jairouter_core::trace::Trace;
@@ -22,8 +23,6 @@ use tracing_subscriber::util::SubscriberInitExt;
 
 pub use writer::Guard;
 pub(crate) use writer::dropped;
-
-use crate::config::{Log, LogFormat};
 
 /// Begins to log. What is logged is written out when the guard is dropped, if somebody reads it.
 ///

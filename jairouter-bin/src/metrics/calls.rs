@@ -2,22 +2,17 @@
 
 use std::collections::HashSet;
 use std::fmt;
-use std::pin::Pin;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
-use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
-use http::Response;
-use jairouter_core::Error;
-use pin_project_lite::pin_project;
+use jairouter_config::hooks::{Calls, Outcome, Selected};
 use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue, LabelValueEncoder};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
-use tokio::time::Instant;
 
 use super::{DURATIONS, OTHER, PROBES};
-use crate::reasons::Reasons;
 
 /// The most instances that have labels of their own.
 const MOST_INSTANCES: usize = 10_000;
@@ -46,23 +41,19 @@ struct SelectionLabels {
 struct CallLabels {
     adapter: Arc<str>,
     instance: Arc<str>,
-    status: Outcome,
+    status: Status,
 }
 
-/// What came of a call.
+/// What came of a call, as a label.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-enum Outcome {
-    /// An answer of this status.
-    Status(u16),
-    /// None, for this reason.
-    None(&'static str),
-}
+struct Status(Outcome);
 
-impl EncodeLabelValue for Outcome {
+impl EncodeLabelValue for Status {
     fn encode(&self, encoder: &mut LabelValueEncoder<'_>) -> fmt::Result {
-        match self {
-            Self::Status(status) => status.encode(encoder),
-            Self::None(reason) => reason.encode(encoder),
+        match self.0 {
+            Outcome::Status(status) => status.encode(encoder),
+            Outcome::Failed(kind) => kind.code().encode(encoder),
+            _ => "abandoned".encode(encoder),
         }
     }
 }
@@ -73,10 +64,7 @@ struct InstanceLabels {
     instance: Arc<str>,
 }
 
-/// Of one instance. A handle: every request to it has a clone.
-#[derive(Debug, Clone)]
-pub(crate) struct Calls(Arc<Counted>);
-
+/// Of one instance.
 #[derive(Debug)]
 struct Counted {
     labels: InstanceLabels,
@@ -128,24 +116,19 @@ impl Families {
     }
 
     /// The requests that this service's balancer sends to this instance.
-    pub(crate) fn of(
-        &self,
-        adapter: &str,
-        instance: &str,
-        (service, strategy): (&'static str, &'static str),
-    ) -> Calls {
-        let labels = self.labels(adapter, instance);
-        let instance = Arc::clone(&labels.instance);
-        let selected = SelectionLabels { service, strategy, instance };
+    pub(crate) fn of(&self, to: &Selected<'_>) -> Arc<dyn Calls> {
+        let labels = self.labels(to.adapter, to.instance);
+        let (service, instance) = (to.service.as_str(), Arc::clone(&labels.instance));
+        let selected = SelectionLabels { service, strategy: to.strategy, instance };
         let begun = self.selections.get_or_create(&selected).clone();
         let requests = Requests { calls: self.calls.clone(), begun, ok: OnceLock::new() };
-        Calls::new(labels, self.durations.clone(), Some(requests))
+        Arc::new(Counted::new(labels, self.durations.clone(), Some(requests)))
     }
 
     /// The probes of this instance.
-    pub(crate) fn probes(&self, adapter: &str, instance: &str) -> Calls {
+    pub(crate) fn probes(&self, adapter: &str, instance: &str) -> Arc<dyn Calls> {
         let labels = self.labels(adapter, instance);
-        Calls::new(labels, self.probes.clone(), None)
+        Arc::new(Counted::new(labels, self.probes.clone(), None))
     }
 
     fn labels(&self, adapter: &str, instance: &str) -> InstanceLabels {
@@ -162,89 +145,33 @@ impl Families {
     }
 }
 
-impl Calls {
+impl Counted {
     fn new(labels: InstanceLabels, durations: Durations, requests: Option<Requests>) -> Self {
-        Self(Arc::new(Counted { labels, durations, duration: OnceLock::new(), requests }))
+        Self { labels, durations, duration: OnceLock::new(), requests }
     }
+}
 
+impl Calls for Counted {
     fn begun(&self) {
-        if let Some(requests) = &self.0.requests {
+        if let Some(requests) = &self.requests {
             requests.begun.inc();
         }
     }
 
-    fn over(&self, status: Outcome, started: Instant) {
-        let Counted { labels, durations, duration, requests } = &*self.0;
+    fn over(&self, outcome: Outcome, took: Duration) {
+        let Self { labels, durations, duration, requests } = self;
         if let Some(Requests { calls, ok, .. }) = requests {
             let counter = || {
                 let InstanceLabels { adapter, instance } = labels.clone();
+                let status = Status(outcome);
                 calls.get_or_create(&CallLabels { adapter, instance, status }).clone()
             };
-            match status {
+            match outcome {
                 Outcome::Status(200) => ok.get_or_init(counter).inc(),
                 _ => counter().inc(),
             };
         }
         let duration = duration.get_or_init(|| durations.get_or_create(labels).clone());
-        duration.observe(started.elapsed().as_secs_f64());
-    }
-}
-
-pin_project! {
-    /// A call that is counted when its answer's head is there. One that is dropped before is `abandoned`.
-    #[derive(Debug)]
-    pub struct Timed<F> {
-        #[pin]
-        future: F,
-        reasons: Option<Arc<Reasons>>,
-        call: Call,
-    }
-}
-
-#[derive(Debug)]
-struct Call {
-    calls: Option<Calls>,
-    started: Instant,
-}
-
-impl<F> Timed<F> {
-    pub(crate) fn new(future: F, calls: Option<&Calls>, reasons: Option<&Arc<Reasons>>) -> Self {
-        calls.inspect(|calls| calls.begun());
-        let call = Call { calls: calls.cloned(), started: Instant::now() };
-        Self { future, reasons: reasons.cloned(), call }
-    }
-}
-
-impl<F, B> Future for Timed<F>
-where
-    F: Future<Output = Result<Response<B>, Error>>,
-{
-    type Output = Result<Response<B>, Error>;
-
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let this = self.project();
-        let answer = ready!(this.future.poll(cx));
-        if let Some(reasons) = this.reasons.take() {
-            match &answer {
-                Ok(_) => reasons.worked(),
-                Err(error) => reasons.failed(error),
-            }
-        }
-        if let Some(calls) = this.call.calls.take() {
-            let status = match &answer {
-                Ok(answer) => Outcome::Status(answer.status().as_u16()),
-                Err(error) => Outcome::None(error.kind().code()),
-            };
-            calls.over(status, this.call.started);
-        }
-        Poll::Ready(answer)
-    }
-}
-
-impl Drop for Call {
-    fn drop(&mut self) {
-        if let Some(calls) = self.calls.take() {
-            calls.over(Outcome::None("abandoned"), self.started);
-        }
+        duration.observe(took.as_secs_f64());
     }
 }

@@ -14,6 +14,8 @@ use std::fmt::{self, Write as _};
 use std::sync::atomic::{AtomicI64, AtomicU64};
 use std::sync::{Arc, PoisonError, RwLock};
 
+use arc_swap::ArcSwap;
+use jairouter_config::served::Served;
 use jairouter_core::observe::Exchange;
 use jairouter_core::usage::Usage;
 use jairouter_core::{Endpoint, Kind};
@@ -25,10 +27,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
 
-pub(crate) use calls::Calls;
-pub use calls::Timed;
 use found::{Models, OfService, PerEndpoint};
-pub(crate) use scrape::{Instance, Snapshot};
 
 /// The most models that have labels of their own.
 const MOST_MODELS: usize = 1000;
@@ -91,7 +90,7 @@ pub struct Metrics {
     pub(crate) panics: Counter,
     services: PerEndpoint<OfService>,
     models: RwLock<Models>,
-    pub(crate) snapshot: Arc<scrape::Current>,
+    served: Arc<ArcSwap<Served>>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -154,7 +153,7 @@ impl Metrics {
             panics: Counter::default(),
             services: PerEndpoint::new(),
             models: RwLock::new(Models::new(OTHER)),
-            snapshot: Arc::default(),
+            served: Arc::default(),
             registry,
         };
         metrics.registered()
@@ -231,7 +230,7 @@ impl Metrics {
             "Defects of the gateway that ended a request, or something else that it did",
             self.panics.clone(),
         );
-        registry.register_collector(Box::new(scrape::Gauges(Arc::clone(&self.snapshot))));
+        registry.register_collector(Box::new(scrape::Gauges(Arc::clone(&self.served))));
         self.taken(true);
         self
     }
@@ -294,14 +293,14 @@ impl Metrics {
     }
 
     /// What is served from now on.
-    pub(crate) fn serve<'a>(&self, models: impl Iterator<Item = &'a str>, snapshot: Snapshot) {
+    pub(crate) fn serve(&self, served: &Arc<Served>) {
         // Those that have been served have their labels for good, so that they are counted, too.
         let mut named = self.models.write().unwrap_or_else(PoisonError::into_inner);
-        for model in models {
+        for (_, model) in &served.models {
             named.name(model, MOST_MODELS);
         }
         drop(named);
-        self.snapshot.store(Arc::new(snapshot));
+        self.served.store(Arc::clone(served));
     }
 
     /// A configuration was read, and is served or not.

@@ -4,11 +4,9 @@ use std::fmt::Error;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
-use jairouter_core::ServiceType;
-use jairouter_core::balance::InstanceState;
+use jairouter_config::served::{Attended, Served};
 use jairouter_core::circuit_breaker::State;
 use jairouter_core::health::Status;
-use jairouter_core::waiting_room::Room;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
 use prometheus_client::metrics::MetricType;
@@ -16,62 +14,41 @@ use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
 use tokio::time::Instant;
 
-use crate::admin::ServedLimit;
-
 /// The most limits that are told of.
 const MOST_LIMITS: usize = 1000;
 
-/// What is served now.
-pub(crate) type Current = ArcSwap<Snapshot>;
-
-/// The handles of what is served.
-#[derive(Debug, Default)]
-pub(crate) struct Snapshot {
-    pub(crate) instances: Vec<Instance>,
-    pub(crate) rooms: Vec<(ServiceType, Box<str>, Arc<Room>)>,
-    pub(crate) limits: Vec<ServedLimit>,
-}
-
-/// One instance.
-#[derive(Debug, Clone)]
-pub(crate) struct Instance {
-    pub(crate) service: ServiceType,
-    pub(crate) adapter: Box<str>,
-    pub(crate) state: Arc<InstanceState>,
-}
-
 #[derive(Debug)]
-pub(super) struct Gauges(pub(super) Arc<Current>);
+pub(super) struct Gauges(pub(super) Arc<ArcSwap<Served>>);
 
 impl Collector for Gauges {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), Error> {
-        let snapshot = self.0.load();
+        let served = self.0.load();
         let now = Instant::now();
-        let is_up = |one: &Instance| Some(i64::from(one.state.is_up()));
+        let is_up = |one: &Attended| Some(i64::from(one.state().is_up()));
         let help = "1 if requests are sent to the instance";
-        gauge(&mut encoder, "jairouter_backend_health", help, &snapshot, is_up)?;
-        statuses(&mut encoder, "How an instance is: 1 for what it is", &snapshot)?;
-        let in_flight = |one: &Instance| Some(i64::from(one.state.in_flight()));
+        gauge(&mut encoder, "jairouter_backend_health", help, &served, is_up)?;
+        statuses(&mut encoder, "How an instance is: 1 for what it is", &served)?;
+        let in_flight = |one: &Attended| Some(i64::from(one.state().in_flight()));
         let help = "Requests an instance is working on, to the ends of their answers";
-        gauge(&mut encoder, "jairouter_backend_in_flight", help, &snapshot, in_flight)?;
-        let breaker = |one: &Instance| {
-            Some(match one.state.breaker()?.state(now) {
+        gauge(&mut encoder, "jairouter_backend_in_flight", help, &served, in_flight)?;
+        let breaker = |one: &Attended| {
+            Some(match one.breaker()?.state(now) {
                 State::Closed => 0,
                 State::HalfOpen => 2,
                 State::Open => 1,
             })
         };
         let help = "0 closed, 1 open, 2 half-open";
-        gauge(&mut encoder, "jairouter_circuit_breaker_state", help, &snapshot, breaker)?;
-        let trips = |one: &Instance| Some(one.state.breaker()?.trips().cast_signed());
+        gauge(&mut encoder, "jairouter_circuit_breaker_state", help, &served, breaker)?;
+        let trips = |one: &Attended| Some(one.breaker()?.trips().cast_signed());
         let help = "How often the breaker has opened";
-        gauge(&mut encoder, "jairouter_circuit_breaker_trips", help, &snapshot, trips)?;
-        events(&mut encoder, &snapshot)?;
-        remaining(&mut encoder, &snapshot, now)?;
+        gauge(&mut encoder, "jairouter_circuit_breaker_trips", help, &served, trips)?;
+        events(&mut encoder, &served)?;
+        remaining(&mut encoder, &served, now)?;
         let help = "Requests that wait for a place at an instance";
         let name = "jairouter_queue_waiting";
         let mut metric = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
-        for (service, model, room) in &snapshot.rooms {
+        for (service, model, room) in &served.rooms {
             let labels = [("service", service.as_str()), ("model", model)];
             let value = ConstGauge::new(room.waiting() as f64);
             value.encode(metric.encode_family(&labels)?)?;
@@ -84,16 +61,16 @@ fn gauge(
     encoder: &mut DescriptorEncoder<'_>,
     name: &str,
     help: &str,
-    snapshot: &Snapshot,
-    value: impl Fn(&Instance) -> Option<i64>,
+    served: &Served,
+    value: impl Fn(&Attended) -> Option<i64>,
 ) -> Result<(), Error> {
     let mut metric = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
-    for one in &snapshot.instances {
+    for (service, instance, one) in served.each() {
         if let Some(value) = value(one) {
             let labels = [
-                ("service", one.service.as_str()),
-                ("adapter", &*one.adapter),
-                ("instance", one.state.id()),
+                ("service", service.as_str()),
+                ("adapter", instance.backend.name()),
+                ("instance", &instance.id),
             ];
             ConstGauge::new(value).encode(metric.encode_family(&labels)?)?;
         }
@@ -101,11 +78,11 @@ fn gauge(
     Ok(())
 }
 
-fn events(encoder: &mut DescriptorEncoder<'_>, snapshot: &Snapshot) -> Result<(), Error> {
+fn events(encoder: &mut DescriptorEncoder<'_>, served: &Served) -> Result<(), Error> {
     let (name, help) = ("jairouter_circuit_breaker_events", "What has happened to breakers");
     let mut metric = encoder.encode_descriptor(name, help, None, MetricType::Counter)?;
-    for one in &snapshot.instances {
-        let Some(breaker) = one.state.breaker() else { continue };
+    for (service, instance, one) in served.each() {
+        let Some(breaker) = one.breaker() else { continue };
         let counts = breaker.counts();
         for (event, count) in [
             ("opened", counts.opened),
@@ -113,8 +90,8 @@ fn events(encoder: &mut DescriptorEncoder<'_>, snapshot: &Snapshot) -> Result<()
             ("closed", counts.closed),
             ("refused", counts.refused),
         ] {
-            let service = one.service.as_str();
-            let labels = [("service", service), ("instance", one.state.id()), ("event", event)];
+            let service = service.as_str();
+            let labels = [("service", service), ("instance", &instance.id), ("event", event)];
             ConstCounter::new(count).encode(metric.encode_family(&labels)?)?;
         }
     }
@@ -123,12 +100,12 @@ fn events(encoder: &mut DescriptorEncoder<'_>, snapshot: &Snapshot) -> Result<()
 
 fn remaining(
     encoder: &mut DescriptorEncoder<'_>,
-    snapshot: &Snapshot,
+    served: &Served,
     now: Instant,
 ) -> Result<(), Error> {
     let (name, help) = ("jairouter_rate_limit_remaining", "How much of a limit is left for all");
     let mut metric = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
-    let shared = snapshot.limits.iter().filter_map(|one| Some((one, one.limit.left(now)?)));
+    let shared = served.limits.iter().filter_map(|one| Some((one, one.limit.left(now)?)));
     for (one, left) in shared.take(MOST_LIMITS) {
         let labels = [
             ("service", one.service),
@@ -141,20 +118,16 @@ fn remaining(
     Ok(())
 }
 
-fn statuses(
-    encoder: &mut DescriptorEncoder<'_>,
-    help: &str,
-    snapshot: &Snapshot,
-) -> Result<(), Error> {
+fn statuses(encoder: &mut DescriptorEncoder<'_>, help: &str, served: &Served) -> Result<(), Error> {
     let name = "jairouter_backend_status";
     let mut metric = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
-    for one in &snapshot.instances {
-        let now = one.state.health().map_or(Status::Up, |health| health.status());
+    for (service, instance, one) in served.each() {
+        let now = one.state().health().map_or(Status::Up, |health| health.status());
         for status in Status::ALL {
             let labels = [
-                ("service", one.service.as_str()),
-                ("adapter", &*one.adapter),
-                ("instance", one.state.id()),
+                ("service", service.as_str()),
+                ("adapter", instance.backend.name()),
+                ("instance", &instance.id),
                 ("status", status.as_str()),
             ];
             let value = ConstGauge::new(i64::from(now == status));

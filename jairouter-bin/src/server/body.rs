@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http_body::{Body as HttpBody, Frame, SizeHint};
+use jairouter_config::panics::{self, caught};
 use jairouter_core::doze::Doze;
 use jairouter_core::{Error, envelope};
 use pin_project_lite::pin_project;
@@ -13,7 +14,6 @@ use pin_project_lite::pin_project;
 use super::connection::Answering;
 use super::front::shutting_down;
 use super::keep_alive::KeepAlive;
-use crate::panics::{self, caught};
 
 pin_project! {
     /// A body that is cut off when its connection is: a stream of events with one that says why.

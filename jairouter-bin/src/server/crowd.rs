@@ -99,7 +99,7 @@ fn client(peer: IpAddr, trusted: &[IpNet]) -> Option<IpAddr> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config;
+    use jairouter_config::config;
 
     fn settings(all: usize, each: usize) -> Settings {
         let mut settings = Settings::of(&config::Config::default().server);

@@ -9,13 +9,15 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{ALLOW, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HOST, WWW_AUTHENTICATE};
+use http::header::{ALLOW, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HOST};
 use http::uri::Authority;
 use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode, Version};
 use http_body::Body as HttpBody;
 use hyper::body::Incoming;
+use jairouter_config::keys::Keys;
+use jairouter_config::panics::{self, Panicked, caught};
+use jairouter_config::serving::{endpoint_of, told};
 use jairouter_core::gateway::{ClientAddr, request_id};
-use jairouter_core::trace::trace_id;
 use jairouter_core::{Endpoint, Error, Kind, envelope};
 use jiff::Timestamp;
 use pin_project_lite::pin_project;
@@ -27,8 +29,6 @@ use super::client_addr::client_addr;
 use super::connection::{Answering, Shared};
 use super::received::Received;
 use super::{Serve, Settings, Status};
-use crate::keys::{Keys, Refused};
-use crate::panics::{self, Panicked, caught};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
@@ -73,35 +73,11 @@ impl<S> Front<S> {
         request: &mut Request<Received>,
         id: &HeaderValue,
     ) -> Option<Response<Bytes>> {
-        let Refused { mut error, why } = keys.admit(request, Timestamp::now).err()?;
+        let refused = keys.admit(request, Timestamp::now).err()?;
         let client = client_addr(self.peer, request.headers(), &self.settings.trusted_proxies);
-        let path = request.uri().path();
-        let endpoint = endpoint_of(path);
-        let is_stranger = error.kind() == Kind::Unauthorized;
-        let wait = if is_stranger { keys.failed(client) } else { None };
-        if let Some(wait) = wait {
-            let message = "there were too many requests without a good API key";
-            error = Error::new(Kind::RateLimited, message).with_retry_after(wait);
-            tracing::debug!(target: "access", error = "too_many_failures", %client, "refused at the door");
-        } else {
-            // Any other path may be long, or hold what is none of the log's business.
-            tracing::info!(
-                target: "access",
-                request_id = id.to_str().ok(),
-                trace_id = trace_id(request.headers()).map(tracing::field::display),
-                endpoint = endpoint.map(Endpoint::path),
-                status = error.status().as_u16(),
-                error = error.kind().code(),
-                why,
-                %client,
-                "refused at the door"
-            );
-        }
-        let mut response = told(endpoint, &error.with_request_id(id.clone()));
-        if is_stranger {
-            response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
-        }
-        if wait.is_some() {
+        let away = keys.turn_away(request, refused, Some(client), id);
+        let mut response = away.response;
+        if away.is_one_too_many {
             // Whoever guesses pays for a connection each time.
             response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
         }
@@ -254,24 +230,11 @@ where
     }
 }
 
-/// What was asked, if that is something the gateway does.
-fn endpoint_of(path: &str) -> Option<Endpoint> {
-    Endpoint::from_path(path.strip_prefix("/api").unwrap_or(path))
-}
-
 /// The error of the request with this id.
 fn of(id: Option<&HeaderValue>, error: Error) -> Error {
     match id {
         Some(id) => error.with_request_id(id.clone()),
         None => error,
-    }
-}
-
-/// An error in the words of what was asked.
-fn told(endpoint: Option<Endpoint>, error: &Error) -> Response<Bytes> {
-    match endpoint {
-        Some(endpoint) => envelope::response_to(endpoint, error),
-        None => envelope::response(error),
     }
 }
 

@@ -37,9 +37,12 @@ use futures::future::select;
 use http::{Request, Response};
 use http_body::Body as HttpBody;
 use ipnet::IpNet;
+use jairouter_config::Serving;
+use jairouter_config::config;
+use jairouter_config::keys::Keys;
+use jairouter_config::stack::App;
 use jairouter_core::Error;
 use jairouter_core::balance::InstanceState;
-use jairouter_core::reload::Reloadable;
 use tokio::runtime;
 use tokio::sync::watch;
 use tokio_rustls::TlsAcceptor;
@@ -54,10 +57,6 @@ pub use listen::Listeners;
 pub use operators::Operators;
 pub use received::Received;
 pub use signals::Signals;
-
-use crate::config;
-use crate::keys::Keys;
-use crate::stack::{App, Stack};
 
 /// How connections are served.
 #[derive(Clone)]
@@ -165,13 +164,11 @@ pub trait Serve: Clone + Send + 'static {
     fn ask<T>(&self, keys: impl FnOnce(&Keys) -> T) -> (T, Self::Service);
 }
 
-impl Serve for Reloadable<Stack> {
+impl Serve for Serving {
     type Service = App;
 
     fn ask<T>(&self, keys: impl FnOnce(&Keys) -> T) -> (T, App) {
-        // The core's own: a count of the keys themselves would be one for all cores.
-        let stack = self.current();
-        (keys(&stack.keys), stack.app.clone())
+        Self::ask(self, keys)
     }
 }
 

@@ -26,8 +26,8 @@ use tower::ServiceExt;
 use super::Status;
 use super::worker::{Trouble, prepare};
 use crate::admin::api::{self, Guard};
-use crate::live::Live;
 use crate::metrics::{Metrics, classic};
+use crate::program::Program;
 
 /// The most connections at a time. One more waits.
 const MOST_CONNECTIONS: usize = 256;
@@ -89,8 +89,8 @@ impl Operators {
     }
 
     /// Answers for as long as it is polled.
-    pub(crate) fn run(self, live: &Live) -> impl Future<Output = ()> + use<> {
-        let admin = Arc::clone(live.admin());
+    pub(crate) fn run(self, program: &Program) -> impl Future<Output = ()> + use<> {
+        let admin = Arc::clone(program.admin());
         let guard = Guard::new(self.address.ip(), {
             let admin = Arc::clone(&admin);
             move || admin.token()
@@ -98,7 +98,7 @@ impl Operators {
         // Whoever asks first has it made: its document takes five MiB to make, of which most stays with the
         // allocator.
         let api = LazyLock::new(move || api::router(admin, guard));
-        self.serve(Arc::clone(live.metrics()), Arc::clone(live.status()), Arc::new(api))
+        self.serve(Arc::clone(program.metrics()), Arc::clone(program.status()), Arc::new(api))
     }
 
     async fn serve<F>(

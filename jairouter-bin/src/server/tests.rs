@@ -14,6 +14,8 @@ use bytes::Bytes;
 use futures::future::Either;
 use http::{Request, Response};
 use http_body::{Body as HttpBody, Frame};
+use jairouter_config::config;
+use jairouter_config::keys::Keys;
 use jairouter_core::Error;
 use prometheus_client::metrics::counter::Counter;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -22,8 +24,6 @@ use tokio::sync::watch;
 use tower::Service;
 
 use super::{Phase, Serve, Settings, Status, connection};
-use crate::config;
-use crate::keys::Keys;
 use crate::panics;
 
 /// Panics where the path says.
@@ -128,7 +128,7 @@ impl Serve for Serving {
     type Service = Panicking;
 
     fn ask<T>(&self, keys: impl FnOnce(&Keys) -> T) -> (T, Panicking) {
-        (keys(&Keys::new(None, None, None, None)), self.0.clone())
+        (keys(&Keys::default()), self.0.clone())
     }
 }
 

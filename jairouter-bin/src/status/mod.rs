@@ -10,6 +10,7 @@ use http::header::{AUTHORIZATION, HOST};
 use http::uri::Authority;
 use http::{HeaderValue, Request, Uri};
 use http_body_util::{BodyExt, Limited};
+use jairouter_config::reasons::chain;
 use jairouter_core::Payload;
 use jairouter_core::client::HttpClient;
 use serde_json::Value;
@@ -17,7 +18,6 @@ use tokio::runtime::Runtime;
 use tokio::time::timeout;
 use tower::ServiceExt;
 
-use crate::reasons::chain;
 use rows::Picture;
 
 /// Where the token is that operators have to show.

@@ -9,10 +9,10 @@ use axum::response::{IntoResponse, Response};
 use http::header::{AUTHORIZATION, HOST, ORIGIN};
 use http::uri::Authority;
 use http::{HeaderMap, HeaderName, Method, StatusCode, Uri};
+use jairouter_config::keys;
 use subtle::ConstantTimeEq;
 
 use super::Problem;
-use crate::keys;
 
 const X_API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 
@@ -36,7 +36,7 @@ impl Guard {
     fn admit(&self, method: &Method, headers: &HeaderMap) -> Result<(), Problem> {
         match (self.token)() {
             Some(digest) => match shown(headers) {
-                Some(token) if bool::from(keys::digest_of(token).ct_eq(&digest)) => Ok(()),
+                Some(token) if bool::from(keys::digest(token).ct_eq(&digest)) => Ok(()),
                 _ => Err(Problem::new(
                     StatusCode::UNAUTHORIZED,
                     "invalid_token",

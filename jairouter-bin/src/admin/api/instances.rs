@@ -5,6 +5,8 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::State;
 use http::StatusCode;
+use jairouter_config::config;
+use jairouter_config::served::Served;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
@@ -13,8 +15,7 @@ use super::answer::{Answer, Problem, Refusals, RouterResponse, answer};
 use super::ask::{Asked, JsonObject, Named};
 use super::services::{Changed, known, merge, section, service_name, spelled, tree};
 use crate::admin::status::InstanceStatus;
-use crate::admin::{Admin, Served, instance};
-use crate::config;
+use crate::admin::{Admin, instance};
 
 /// An instance: how it is, and what the configuration says of it.
 #[derive(Debug, Serialize, ToSchema)]
@@ -238,7 +239,7 @@ async fn set_draining(
     let name = known(&served, &service)?;
     position(&served, name, &id)?;
     let attended = served.instances.get(&id).ok_or_else(|| unknown(name, &id))?;
-    if let Some(health) = attended.state.health() {
+    if let Some(health) = attended.state().health() {
         health.set_draining(draining);
     }
     tracing::info!(instance = id, draining, "an operator's word");

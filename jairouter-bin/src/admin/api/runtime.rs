@@ -9,6 +9,7 @@ use axum::extract::State;
 use axum::response::sse::{Event, KeepAlive, Sse};
 use futures::{Stream, stream};
 use http::StatusCode;
+use jairouter_config::config;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use tokio::time::{Instant, interval};
@@ -19,7 +20,6 @@ use super::ask::MaybeObject;
 use super::services::service_name;
 use crate::admin::Admin;
 use crate::admin::status::{BreakerStatus, LimitStatus, Picture, breaker, limits as all_limits};
-use crate::stack;
 
 /// How often a watcher sees a picture.
 const PICTURE: Duration = Duration::from_secs(1);
@@ -79,7 +79,7 @@ pub(super) async fn models(State(admin): State<Arc<Admin>>) -> Answer<Vec<ModelV
     let mut models: BTreeMap<(&'static str, Box<str>), Vec<String>> = BTreeMap::new();
     for service in &served.config.services {
         for instance in &service.instances {
-            for model in stack::names(instance, &served.known) {
+            for model in instance.names(&served.known) {
                 let key = (service.service_type.as_str(), model.name);
                 models.entry(key).or_default().push(instance.id.clone());
             }
@@ -95,11 +95,11 @@ pub(super) async fn models(State(admin): State<Arc<Admin>>) -> Answer<Vec<ModelV
 pub(super) async fn balancers(State(admin): State<Arc<Admin>>) -> Answer<Vec<BalancerView>> {
     let served = admin.served();
     let balanced = |id: &String| {
-        let state = &served.instances.get(id)?.state;
+        let state = served.instances.get(id)?.state();
         let (weight, in_flight, up) = (state.weight(), state.in_flight(), state.is_up());
         Some(Balanced { instance_id: id.clone(), weight, in_flight, up })
     };
-    let view = |service: &crate::config::Service| BalancerView {
+    let view = |service: &config::Service| BalancerView {
         service: service.service_type.as_str(),
         strategy: service.balance.kind.as_str(),
         instances: service.instances.iter().filter_map(|one| balanced(&one.id)).collect(),
@@ -155,7 +155,7 @@ pub(super) async fn reset(
                 continue;
             }
             let attended = served.instances.get(&instance.id);
-            if let Some(breaker) = attended.and_then(|attended| attended.breaker.as_ref()) {
+            if let Some(breaker) = attended.and_then(|attended| attended.breaker()) {
                 breaker.reset();
                 closed.push(instance.id.clone());
             }

@@ -5,6 +5,8 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::State;
 use http::StatusCode;
+use jairouter_config::config;
+use jairouter_config::served::Served;
 use jairouter_core::ServiceType;
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -12,9 +14,8 @@ use utoipa::ToSchema;
 
 use super::answer::{Answer, Problem, Refusals, RouterResponse, answer};
 use super::ask::{JsonObject, Named};
+use crate::admin::Admin;
 use crate::admin::change::{Taken, text};
-use crate::admin::{Admin, Served};
-use crate::config;
 
 /// What has become of a change.
 #[derive(Debug, Serialize, ToSchema)]

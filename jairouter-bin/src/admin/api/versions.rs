@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use axum::extract::State;
 use http::StatusCode;
+use jairouter_config::config;
 use serde::Serialize;
 use serde_json::Value;
 use utoipa::ToSchema;
@@ -12,7 +13,6 @@ use super::answer::{Answer, Problem, Refusals, RouterResponse, answer};
 use super::ask::Named;
 use super::services::Changed;
 use crate::admin::Admin;
-use crate::config;
 
 /// A configuration that was served.
 #[derive(Debug, Serialize, ToSchema)]

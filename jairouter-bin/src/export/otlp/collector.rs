@@ -7,6 +7,8 @@ use bytes::Bytes;
 use http::header::{CONTENT_TYPE, RETRY_AFTER, USER_AGENT};
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri};
 use http_body_util::{BodyExt, Limited};
+use jairouter_config::config::{Http2, Otlp};
+use jairouter_config::reasons::chain;
 use jairouter_core::client::HttpClient;
 use jairouter_core::{Body, Payload};
 use opentelemetry_proto::tonic::collector::trace::v1::{
@@ -20,8 +22,6 @@ use tokio::time::timeout;
 use tower::ServiceExt;
 
 use super::span::text;
-use crate::config::{Http2, Otlp};
-use crate::reasons::chain;
 
 /// How much of an answer is read.
 const LARGEST_ANSWER: usize = 64 * 1024;

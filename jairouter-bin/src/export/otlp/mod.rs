@@ -11,13 +11,13 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bytes::Bytes;
+use jairouter_config::config::Otlp;
 use jairouter_core::observe::Exchange;
 use opentelemetry_proto::tonic::trace::v1::Span;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use super::Sent;
-use crate::config::Otlp;
 use collector::{Collector, Verdict};
 
 /// How many requests wait to be told.
