@@ -31,6 +31,8 @@
 //! # Ok::<(), jairouter_core::backend::InvalidOption>(())
 //! ```
 
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
 mod custom;
 
 use std::sync::Arc;

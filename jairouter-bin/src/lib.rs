@@ -1,5 +1,7 @@
 //! What the program `jairouter` is made of: YAML, sockets and logs around the library's stack.
 
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
 mod admin;
 pub mod app;
 pub mod authorize;

@@ -88,6 +88,8 @@
 //! * `client` (default): [`client`], the HTTP/1 client, and with it tokio's net. Without
 //!   it, [`Upstream`] takes any client of yours.
 
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
 pub mod backend;
 pub mod balance;
 pub mod body;
