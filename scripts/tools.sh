@@ -26,6 +26,13 @@ python_env() {
     python=$env/bin/python
 }
 
+# cargo_tool NAME VERSION: has a tool of cargo's at hand; built once. Unoptimised: they run for seconds, and build in a
+# fraction of the time.
+cargo_tool() {
+    PATH=$tools/cargo/bin:$PATH
+    command -v "$1" >/dev/null || cargo install --quiet --locked --debug --root "$tools/cargo" --version "$2" "$1"
+}
+
 # debian NAME [--with-dependencies] PACKAGE…: sets `unpacked` to a folder with these packages of Debian's, unpacked and
 # not installed; made once. What the system has of their dependencies is not fetched again.
 debian() {
