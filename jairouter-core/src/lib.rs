@@ -50,7 +50,8 @@
 //!
 //! # A gateway, whole
 //!
-//! ```no_run
+#![cfg_attr(feature = "client", doc = "```no_run")]
+#![cfg_attr(not(feature = "client"), doc = "```ignore")]
 //! use std::borrow::Cow;
 //! use jairouter_core::balance::{Instance, LeastConnections};
 //! use jairouter_core::client::HttpClient;
@@ -85,7 +86,7 @@
 //!
 //! * `http2`: that client over HTTP/2 as well, where TLS agrees on it, and with it h2.
 //! * `tls`: that client over TLS, with rustls. Whom it trusts is given to it.
-//! * `client` (default): [`client`], the HTTP/1 client, and with it tokio's net. Without
+//! * `client` (default): the module `client`, an HTTP/1 client, and with it tokio's net. Without
 //!   it, [`Upstream`] takes any client of yours.
 
 #![cfg_attr(docsrs, feature(doc_cfg))]

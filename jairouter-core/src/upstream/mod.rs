@@ -1,6 +1,7 @@
 //! [`Upstream`]: one instance as a service. Encode, send, wait for the first content, decode.
 //!
-//! ```no_run
+#![cfg_attr(feature = "client", doc = "```no_run")]
+#![cfg_attr(not(feature = "client"), doc = "```ignore")]
 //! # async fn example(request: jairouter_core::InferenceRequest) -> Result<(), Box<dyn std::error::Error>> {
 //! use std::borrow::Cow;
 //! use jairouter_core::client::HttpClient;
