@@ -9,3 +9,7 @@
 #[cfg(doctest)]
 #[doc = include_str!("../docs/writing-a-backend.md")]
 struct WritingABackend;
+
+#[cfg(doctest)]
+#[doc = include_str!("../docs/writing-a-layer.md")]
+struct WritingALayer;
