@@ -53,6 +53,21 @@ external_types() {
     [[ -n $any ]] || { echo "external types: no crate says whose it may name" >&2; return 1; }
 }
 
+# docs.rs has a nightly, which labels what a feature brings; a stable build never comes to that attribute.
+docs_rs() {
+    local name manifest page chosen=()
+    while read -r name manifest; do
+        chosen+=(--package "$name")
+    done < <(packages 'is_library and package["features"]')
+    RUSTC_BOOTSTRAP=1 RUSTDOCFLAGS="--cfg docsrs -D warnings" \
+        cargo doc --quiet --no-deps --all-features "${chosen[@]}"
+    while read -r name manifest; do
+        page=$out/doc/${name//-/_}/index.html
+        grep --quiet 'Available on crate feature' "$page" ||
+            { echo "docs.rs: nothing in $name says which feature it needs" >&2; return 1; }
+    done < <(packages 'is_library and package["features"]')
+}
+
 # The oldest that the manifests allow of what they name, and of what these need in turn the newest. In a copy, in which
 # the crates that are not published are no members: what they ask for would lift what others are given.
 minimal_versions() {
@@ -110,7 +125,8 @@ sys.exit(bool(newer))' "$oldest"
     fi
 }
 
-semver
-external_types
-minimal_versions
-oldest_rust
+timed "semver" semver
+timed "external types" external_types
+timed "as docs.rs shows it" docs_rs
+timed "minimal versions" minimal_versions
+timed "the oldest Rust" oldest_rust

@@ -9,40 +9,42 @@ source scripts/tools.sh
 need python3 tar
 
 out=$PWD/target/publish
-packages=$out/package unpacked=$out/unpacked
-python=$(command -v python3)
+packages=$out/package unpacked=$out/unpacked patch=$out/patch.toml
 
 # Names and versions of the crates that are published.
-published=$(cargo metadata --no-deps --format-version 1 --locked | "$python" -c '
+published=$(cargo metadata --no-deps --format-version 1 --locked | python3 -c '
 import json, sys
 for package in json.load(sys.stdin)["packages"]:
     if package["publish"] is None:
         print(package["name"], package["version"])')
 
-echo "publish: packages, each built by itself"
-chosen=()
-while read -r name version; do
-    chosen+=(--package "$name")
-    rm -f "$packages/$name-$version.crate"
-done <<<"$published"
-# What lies here is checked, committed or not. They depend on each other by versions that no registry has yet: cargo
-# takes each from the packages made before.
-cargo package --quiet --locked --allow-dirty --target-dir "$out" "${chosen[@]}"
-ARCHIVES=$packages "$python" -B -W error -m unittest discover --start-directory tests/publish --verbose
+packaged() {
+    local name version chosen=()
+    while read -r name version; do
+        chosen+=(--package "$name")
+        rm -f "$packages/$name-$version.crate"
+    done <<<"$published"
+    # What lies here is checked, committed or not. They depend on each other by versions that no registry has yet:
+    # cargo takes each from the packages made before.
+    cargo package --quiet --locked --allow-dirty --target-dir "$out" "${chosen[@]}"
+    ARCHIVES=$packages python3 -B -W error -m unittest discover --start-directory tests/publish --verbose
+}
 
 # For whoever depends on them by name and version, as if they had been published.
-rm -rf "$unpacked" "$out"/{scratch,readmes}
-mkdir -p "$unpacked" "$out/readmes/src"
-patch=$out/patch.toml
-echo "[patch.crates-io]" >"$patch"
-while read -r name version; do
-    # As new files: cargo decides by their times what is to be built again.
-    tar --extract --touch --file "$packages/$name-$version.crate" --directory "$unpacked"
-    printf '%s = { path = "%s" }\n' "$name" "$unpacked/$name-$version" >>"$patch"
-done <<<"$published"
+unpack() {
+    local name version
+    rm -rf "$unpacked" "$out"/{scratch,readmes}
+    mkdir -p "$unpacked" "$out/readmes/src"
+    echo "[patch.crates-io]" >"$patch"
+    while read -r name version; do
+        # As new files: cargo decides by their times what is to be built again.
+        tar --extract --touch --file "$packages/$name-$version.crate" --directory "$unpacked"
+        printf '%s = { path = "%s" }\n' "$name" "$unpacked/$name-$version" >>"$patch"
+    done <<<"$published"
+}
 
-# stranger FOLDER ARGUMENT…: tests a crate that knows ours by the registry's names alone, with the dependencies that
-# ours are tested with.
+# stranger FOLDER ARGUMENT…: tests a crate that knows ours by the registry's names alone, with the versions of everything
+# else that ours are tested with.
 stranger() {
     local folder=$1
     shift
@@ -50,22 +52,29 @@ stranger() {
     cargo test --quiet --config "$patch" --manifest-path "$folder/Cargo.toml" --target-dir "$out/strangers" "$@"
 }
 
-echo "publish: what their READMEs show"
-readmes=$out/readmes
-{
-    printf '[package]\nname = "readmes"\nedition = "2024"\npublish = false\n[workspace]\n[dependencies]\n'
-    while read -r name version; do
-        page=$unpacked/$name-$version/README.md
-        if grep --quiet '^```rust' "$page"; then
-            printf '%s = "%s"\n' "$name" "$version"
-            printf '#[cfg(doctest)]\n#[doc = include_str!("%s")]\npub mod %s {}\n' "$page" "${name//-/_}" \
-                >>"$readmes/src/lib.rs"
-        fi
-    done <<<"$published"
-} >"$readmes/Cargo.toml"
-stranger "$readmes" --doc
+readmes() {
+    local name version page readmes=$out/readmes
+    {
+        printf '[package]\nname = "readmes"\nedition = "2024"\npublish = false\n[workspace]\n[dependencies]\n'
+        while read -r name version; do
+            page=$unpacked/$name-$version/README.md
+            if grep --quiet '^```rust' "$page"; then
+                printf '%s = "%s"\n' "$name" "$version"
+                printf '#[cfg(doctest)]\n#[doc = include_str!("%s")]\npub mod %s {}\n' "$page" "${name//-/_}" \
+                    >>"$readmes/src/lib.rs"
+            fi
+        done <<<"$published"
+    } >"$readmes/Cargo.toml"
+    stranger "$readmes" --doc
+}
 
-echo "publish: a stranger's program"
-cargo fmt --manifest-path tests/scratch/Cargo.toml --check
-cp -r tests/scratch "$out/scratch"
-stranger "$out/scratch"
+scratch() {
+    cargo fmt --manifest-path tests/scratch/Cargo.toml --check
+    cp -r tests/scratch "$out/scratch"
+    stranger "$out/scratch"
+}
+
+timed "packages, each built by itself" packaged
+unpack
+timed "what their READMEs show" readmes
+timed "a stranger's program" scratch

@@ -33,6 +33,13 @@ cargo_tool() {
     command -v "$1" >/dev/null || cargo install --quiet --locked --debug --root "$tools/cargo" --version "$2" "$1"
 }
 
+# timed NAME COMMAND…: runs it, and says how long it took.
+timed() {
+    local start=$SECONDS
+    "${@:2}"
+    printf '%6ss  %s\n' "$((SECONDS - start))" "$1"
+}
+
 # debian NAME [--with-dependencies] PACKAGE…: sets `unpacked` to a folder with these packages of Debian's, unpacked and
 # not installed; made once. What the system has of their dependencies is not fetched again.
 debian() {
