@@ -11,6 +11,9 @@ need python3 tar
 out=$PWD/target/publish
 packages=$out/package unpacked=$out/unpacked patch=$out/patch.toml
 
+# Nobody steps through what is built here.
+export CARGO_PROFILE_DEV_DEBUG=0
+
 # Names and versions of the crates that are published.
 published=$(cargo metadata --no-deps --format-version 1 --locked | python3 -c '
 import json, sys
