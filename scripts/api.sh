@@ -7,37 +7,27 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 source scripts/tools.sh
-need python3
+need git
 
 out=$PWD/target/api
 export CARGO_TARGET_DIR=$out
 
-# packages CONDITION: a line for each crate that is published and for which this is true: its name and its manifest.
-packages() {
-    cargo metadata --no-deps --format-version 1 --locked | python3 -c '
-import json, os, sys
-for package in json.load(sys.stdin)["packages"]:
-    is_library = not any("bin" in target["kind"] for target in package["targets"])
-    if package["publish"] is None and eval(sys.argv[1]):
-        print(package["name"], os.path.relpath(package["manifest_path"]))' "$1"
-}
-
 # Against the last release. A library that had none has promised nothing yet; the program has no API.
 semver() {
-    local tag name manifest chosen=()
+    local tag name manifest found=()
     if ! tag=$(git describe --tags --abbrev=0 --match 'v[0-9]*' 2>/dev/null); then
         echo "semver: NOT CHECKED, there is no release (no tag v…) to hold this against"
         return
     fi
-    while read -r name manifest; do
+    while read -r name _ manifest; do
         if git cat-file -e "$tag:$manifest" 2>/dev/null; then
-            chosen+=(--package "$name")
+            found+=(--package "$name")
         else
             echo "semver: $name is not in $tag"
         fi
-    done < <(packages is_library)
+    done < <(published is_library)
     cargo_tool cargo-semver-checks 0.51.0
-    cargo semver-checks --baseline-rev "$tag" "${chosen[@]}"
+    cargo semver-checks --baseline-rev "$tag" "${found[@]}"
 }
 
 # Each crate that says in its manifest whose types may be in its API. The tool reads the JSON of one version of
@@ -45,43 +35,39 @@ semver() {
 external_types() {
     local name manifest any=
     cargo_tool cargo-check-external-types 0.5.0
-    while read -r name manifest; do
+    while read -r name _ manifest; do
         echo "external types: $name"
         RUSTC_BOOTSTRAP=1 cargo check-external-types --all-features --manifest-path "$manifest"
         any=1
-    done < <(packages '"cargo_check_external_types" in (package["metadata"] or {})')
+    done < <(published '"cargo_check_external_types" in metadata')
     [[ -n $any ]] || { echo "external types: no crate says whose it may name" >&2; return 1; }
 }
 
 # docs.rs has a nightly, which labels what a feature brings; a stable build never comes to that attribute.
 docs_rs() {
-    local name manifest page chosen=()
-    while read -r name manifest; do
-        chosen+=(--package "$name")
-    done < <(packages 'is_library and package["features"]')
+    local name page
+    chosen "is_library and features"
     RUSTC_BOOTSTRAP=1 RUSTDOCFLAGS="--cfg docsrs -D warnings" \
         cargo doc --quiet --no-deps --all-features "${chosen[@]}"
-    while read -r name manifest; do
+    while read -r name _; do
         page=$out/doc/${name//-/_}/index.html
         grep --quiet 'Available on crate feature' "$page" ||
             { echo "docs.rs: nothing in $name says which feature it needs" >&2; return 1; }
-    done < <(packages 'is_library and package["features"]')
+    done < <(published "is_library and features")
 }
 
 # The oldest that the manifests allow of what they name, and of what these need in turn the newest. In a copy, in which
 # the crates that are not published are no members: what they ask for would lift what others are given.
 minimal_versions() {
-    local copy=$out/minimal name manifest members="" chosen=()
+    local copy=$out/minimal manifest members=""
     rm -rf "$copy"
     mkdir -p "$copy"
     git ls-files -z --cached --others --exclude-standard -- '*.rs' '*.toml' 'jairouter-*' |
         xargs -0 cp --parents --no-dereference --preserve=timestamps -t "$copy"
-    while read -r name manifest; do
+    while read -r _ _ manifest; do
         members+="\"$(dirname "$manifest")\", "
-    done < <(packages True)
-    while read -r name manifest; do
-        chosen+=(--package "$name")
-    done < <(packages is_library)
+    done < <(published True)
+    chosen is_library
     sed -i "s#^members = .*#members = [$members]#; /^default-members/d" "$copy/Cargo.toml"
     echo "minimal versions: ${chosen[*]//--package/}"
     (

@@ -6,18 +6,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 source scripts/tools.sh
-need python3 awk
-timed "cargo-hack" cargo_tool cargo-hack 0.6.46
-
-# The crates of this repository that are published and have features; of libraries alone with `libraries`.
-featured() {
-    cargo metadata --no-deps --format-version 1 --locked | python3 -c '
-import json, sys
-for package in json.load(sys.stdin)["packages"]:
-    is_program = any("bin" in target["kind"] for target in package["targets"])
-    if package["publish"] is None and package["features"] and not (is_program and sys.argv[1:]):
-        print("--package", package["name"])' "$@"
-}
+need awk
 
 # What was right is only counted.
 hack() {
@@ -28,19 +17,35 @@ hack() {
         END { print count " combinations" }'
 }
 
-# What a program without a feature cannot do it refuses to be told. Tests that are elsewhere would be none, and pass.
-refuses() {
-    cargo test --quiet -p jairouter-bin --no-default-features --lib config |
-        tee /dev/stderr | grep '^test result: ok\. [1-9]' >/dev/null
+builds() {
+    # An adapter is a feature by being an optional dependency. Three at a time would be hundreds of them.
+    chosen features
+    hack check --quiet --feature-powerset --optional-deps --depth 2 --exclude-features default "${chosen[@]}"
 }
 
-mapfile -t all < <(featured | tr ' ' '\n')
-mapfile -t libraries < <(featured libraries | tr ' ' '\n')
+documentation() {
+    chosen "is_library and features"
+    RUSTDOCFLAGS="-D warnings" hack doc --quiet --no-deps --each-feature --optional-deps "${chosen[@]}"
+}
 
-# An adapter is a feature by being an optional dependency. Three at a time would be hundreds of them.
-timed "builds" hack check --quiet --feature-powerset --optional-deps --depth 2 --exclude-features default "${all[@]}"
-RUSTDOCFLAGS="-D warnings" timed "documentation" hack doc --quiet --no-deps --each-feature --optional-deps "${libraries[@]}"
-# Their dependencies are built anew for many of them: quickly, then.
-timed "examples in it" hack test --quiet --doc --each-feature --optional-deps "${libraries[@]}" \
-    --config 'profile.dev.package."*".opt-level=0'
+examples() {
+    chosen "is_library and features"
+    # Their dependencies are built anew for many of them: quickly, then.
+    hack test --quiet --doc --each-feature --optional-deps "${chosen[@]}" --config 'profile.dev.package."*".opt-level=0'
+}
+
+# What a program without a feature cannot do its file may not ask for. If those tests were elsewhere there would be none,
+# and none would pass.
+refuses() {
+    local said
+    chosen '"otlp" in features'
+    said=$(cargo test --quiet "${chosen[@]}" --no-default-features --lib config) || { echo "$said"; return 1; }
+    echo "$said"
+    [[ $said == *"test result: ok. "[1-9]* ]]
+}
+
+timed "cargo-hack" cargo_tool cargo-hack 0.6.46
+timed "builds" builds
+timed "documentation" documentation
+timed "examples in it" examples
 timed "a program without any" refuses

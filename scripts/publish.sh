@@ -14,19 +14,9 @@ packages=$out/package unpacked=$out/unpacked patch=$out/patch.toml
 # Nobody steps through what is built here.
 export CARGO_PROFILE_DEV_DEBUG=0
 
-# Names and versions of the crates that are published.
-published=$(cargo metadata --no-deps --format-version 1 --locked | python3 -c '
-import json, sys
-for package in json.load(sys.stdin)["packages"]:
-    if package["publish"] is None:
-        print(package["name"], package["version"])')
-
 packaged() {
-    local name version chosen=()
-    while read -r name version; do
-        chosen+=(--package "$name")
-        rm -f "$packages/$name-$version.crate"
-    done <<<"$published"
+    rm -f "$packages"/*.crate
+    chosen True
     # What lies here is checked, committed or not. They depend on each other by versions that no registry has yet:
     # cargo takes each from the packages made before.
     cargo package --quiet --locked --allow-dirty --target-dir "$out" "${chosen[@]}"
@@ -39,11 +29,11 @@ unpack() {
     rm -rf "$unpacked" "$out"/{scratch,readmes}
     mkdir -p "$unpacked" "$out/readmes/src"
     echo "[patch.crates-io]" >"$patch"
-    while read -r name version; do
+    while read -r name version _; do
         # As new files: cargo decides by their times what is to be built again.
         tar --extract --touch --file "$packages/$name-$version.crate" --directory "$unpacked"
         printf '%s = { path = "%s" }\n' "$name" "$unpacked/$name-$version" >>"$patch"
-    done <<<"$published"
+    done < <(published True)
 }
 
 # stranger FOLDER ARGUMENT…: tests a crate that knows ours by the registry's names alone, with the versions of everything
@@ -59,14 +49,14 @@ readmes() {
     local name version page readmes=$out/readmes
     {
         printf '[package]\nname = "readmes"\nedition = "2024"\npublish = false\n[workspace]\n[dependencies]\n'
-        while read -r name version; do
+        while read -r name version _; do
             page=$unpacked/$name-$version/README.md
             if grep --quiet '^```rust' "$page"; then
                 printf '%s = "%s"\n' "$name" "$version"
                 printf '#[cfg(doctest)]\n#[doc = include_str!("%s")]\npub mod %s {}\n' "$page" "${name//-/_}" \
                     >>"$readmes/src/lib.rs"
             fi
-        done <<<"$published"
+        done < <(published True)
     } >"$readmes/Cargo.toml"
     stranger "$readmes" --doc
 }

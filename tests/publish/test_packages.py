@@ -14,7 +14,7 @@ MADE_BY_CARGO = {"Cargo.toml", "Cargo.toml.orig", "Cargo.lock", ".cargo_vcs_info
 WANTED = {"README.md", "LICENSE-MIT", "LICENSE-APACHE"}
 # Its code, its tests, and what either reads.
 EXPECTED = re.compile(
-    r"src/.+\.(rs|conf|html|yaml)|tests/.+\.(rs|yaml)"
+    r"src/.+\.(rs|conf|html|md|yaml)|tests/.+\.(rs|yaml)"
     r"|tests/fixtures/.+\.(bin|json|ndjson|prom|srt|sse|txt|wav)"
 )
 LARGEST = 512 << 10
