@@ -23,6 +23,14 @@ check:
 deny:
     scripts/deny.sh
 
+# Build what would be published, and a stranger's program on it.
+publish-check:
+    scripts/publish.sh
+
+# Hold the crates against what they promise.
+api:
+    scripts/api.sh
+
 # Open the documentation.
 doc:
     cargo doc --workspace --no-deps --open

@@ -4,11 +4,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 source scripts/tools.sh
 
-PATH=$tools/cargo/bin:$PATH
-if ! command -v cargo-deny >/dev/null; then
-    # Unoptimised: it runs for a second, and builds in a fraction of the time.
-    cargo install --quiet --locked --debug --root "$tools/cargo" --version 0.20.2 cargo-deny
-fi
+cargo_tool cargo-deny 0.20.2
 
 # Every platform's crates, not only this one's, have licences.
 cargo fetch --quiet

@@ -6,11 +6,7 @@ cd "$(dirname "$0")/.."
 source scripts/tools.sh
 
 need python3 sha256sum tar
-PATH=$tools/cargo/bin:$PATH
-if ! command -v cargo-cyclonedx >/dev/null; then
-    # Unoptimised: it runs for a second, and builds in a fraction of the time.
-    cargo install --quiet --locked --debug --root "$tools/cargo" --version 0.5.9 cargo-cyclonedx
-fi
+cargo_tool cargo-cyclonedx 0.5.9
 
 target=$(rustc -vV | sed -n 's/^host: //p')
 version=$(cargo metadata --no-deps --format-version 1 --locked |

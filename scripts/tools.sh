@@ -26,6 +26,43 @@ python_env() {
     python=$env/bin/python
 }
 
+# cargo_tool NAME VERSION: has a tool of cargo's at hand; built once. Unoptimised: they run for seconds, and build in a
+# fraction of the time.
+cargo_tool() {
+    PATH=$tools/cargo/bin:$PATH
+    command -v "$1" >/dev/null || cargo install --quiet --locked --debug --root "$tools/cargo" --version "$2" "$1"
+}
+
+# published CONDITION: a line for each crate that is published and of which this is true, in Python: its name, version
+# and manifest. New crates are found by it.
+published() {
+    need python3
+    cargo metadata --no-deps --format-version 1 --locked | python3 -c '
+import json, os, sys
+for package in json.load(sys.stdin)["packages"]:
+    is_library = not any("bin" in target["kind"] for target in package["targets"])
+    features, metadata = package["features"], package["metadata"] or {}
+    if package["publish"] is None and eval(sys.argv[1]):
+        print(package["name"], package["version"], os.path.relpath(package["manifest_path"]))' "$1"
+}
+
+# chosen CONDITION: sets `chosen` to the arguments that name these crates to cargo.
+chosen() {
+    local name
+    chosen=()
+    while read -r name _; do
+        chosen+=(--package "$name")
+    done < <(published "$1")
+    ((${#chosen[@]})) || { echo "$0: no crate is published of which this is true: $1" >&2; return 1; }
+}
+
+# timed NAME COMMAND…: runs it, and says how long it took.
+timed() {
+    local start=$SECONDS
+    "${@:2}"
+    printf '%6ss  %s\n' "$((SECONDS - start))" "$1"
+}
+
 # debian NAME [--with-dependencies] PACKAGE…: sets `unpacked` to a folder with these packages of Debian's, unpacked and
 # not installed; made once. What the system has of their dependencies is not fetched again.
 debian() {

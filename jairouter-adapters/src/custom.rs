@@ -14,7 +14,8 @@ use jairouter_core::{
 /// A framework in the words of another one: with paths, headers and a place for keys of its own, and
 /// perhaps less to offer.
 ///
-/// ```
+#[cfg_attr(feature = "openai", doc = "```")]
+#[cfg_attr(not(feature = "openai"), doc = "```ignore")]
 /// use std::sync::Arc;
 ///
 /// use http::HeaderName;

@@ -20,7 +20,8 @@
 //! What each of them offers, and the test that shows it, is in the repository's `docs/frameworks.md`. One
 //! that differs in what an address book holds alone is a [`Custom`].
 //!
-//! ```
+#![cfg_attr(feature = "all", doc = "```")]
+#![cfg_attr(not(feature = "all"), doc = "```ignore")]
 //! let backend = jairouter_adapters::by_name("vLLM").expect("it is in `all`");
 //! assert_eq!(backend.name(), "vllm");
 //! assert!(jairouter_adapters::by_name("gpt").is_none());
@@ -30,6 +31,8 @@
 //! assert_eq!(triton.name(), "triton");
 //! # Ok::<(), jairouter_core::backend::InvalidOption>(())
 //! ```
+
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod custom;
 

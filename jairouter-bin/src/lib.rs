@@ -1,6 +1,8 @@
 //! What the program `jairouter` is made of: sockets, logs, metrics and operators around the stack of
 //! `jairouter-config`.
 
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
 mod admin;
 pub mod app;
 pub mod cli;

@@ -93,8 +93,10 @@
 //! * `md5-sha1`: two more digests for [`IpHash`](balance::IpHash) and [`ConsistentHash`](balance::ConsistentHash).
 //! * `http2`: that client over HTTP/2 as well, where TLS agrees on it, and with it h2.
 //! * `tls`: that client over TLS, with rustls. Whom it trusts is given to it.
-//! * `client` (default): [`client`], the HTTP/1 client, and with it tokio's net. Without
+//! * `client` (default): the module `client`, an HTTP/1 client, and with it tokio's net. Without
 //!   it, [`Upstream`] takes any client of yours.
+
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 pub mod backend;
 pub mod balance;

@@ -1,8 +1,8 @@
 //! Who may depend on an adapter's crate, and on what it may depend. `deny.toml` has the walls that name
-//! crates; these are of all that lie in the adapters' folder, a new one included.
+//! crates; these are of all that lie in the adapters' folder, a new one included. And how much comes with the core.
 #![cfg(test)]
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::process::Command;
 
@@ -139,4 +139,72 @@ fn the_facade_has_every_adapter() {
         assert!(all.iter().any(|it| it == feature), "{feature} is not in 'all'");
     }
     assert_eq!(all.len(), jairouter_adapters::NAMES.len(), "each has a line in the table");
+}
+
+/// How many crates an embedder gets with the core alone, itself included.
+const CORE: usize = 45;
+/// And with its client.
+const CLIENT: usize = 70;
+
+/// What the core depends on for this platform with these features and no others: every crate, with its features.
+fn tree(features: &str) -> BTreeMap<String, BTreeSet<String>> {
+    let repository = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    let mut cargo = Command::new(env!("CARGO"));
+    let told = cargo
+        .args(["tree", "--edges", "normal", "--prefix", "none", "--package", "jairouter-core"])
+        .args(["--no-default-features", "--features", features, "--offline", "--locked"])
+        .args(["--no-dedupe", "--format", "{p}|{f}"])
+        .current_dir(repository)
+        .output()
+        .unwrap();
+    assert!(told.status.success(), "{}", String::from_utf8_lossy(&told.stderr));
+    let mut tree = BTreeMap::<_, BTreeSet<_>>::new();
+    for line in String::from_utf8(told.stdout).unwrap().lines() {
+        let (package, features) = line.split_once('|').unwrap();
+        // Two versions of one crate are two crates.
+        let mut words = package.split(' ');
+        let package = [words.next().unwrap(), words.next().unwrap()].join(" ");
+        let features = features.split(',').filter(|it| !it.is_empty());
+        tree.entry(package).or_default().extend(features.map(String::from));
+    }
+    assert!(tree.keys().any(|it| it.starts_with("jairouter-core ")), "{tree:?}");
+    tree
+}
+
+/// Whether a crate of this name is in it, and with what features.
+fn of<'a>(
+    tree: &'a BTreeMap<String, BTreeSet<String>>,
+    name: &str,
+) -> Option<&'a BTreeSet<String>> {
+    let mut all = tree.iter();
+    all.find_map(|(package, features)| {
+        (package.split(' ').next() == Some(name)).then_some(features)
+    })
+}
+
+#[test]
+fn the_core_alone_speaks_to_no_network() {
+    let alone = tree("");
+    for name in ["h2", "hyper", "hyper-util", "mio", "socket2", "tokio-rustls"] {
+        assert!(of(&alone, name).is_none(), "it depends on {name}");
+    }
+    if let Some(tokio) = of(&alone, "tokio") {
+        assert!(!tokio.contains("net"), "it has tokio's {tokio:?}");
+    }
+    // Or it would be looked for by another name than it has.
+    let client = tree("client");
+    assert!(of(&client, "tokio").is_some_and(|features| features.contains("net")));
+    assert!(of(&client, "hyper").or(of(&client, "hyper-util")).is_none(), "the client is our own");
+}
+
+#[test]
+fn the_core_alone_is_a_small_tree() {
+    let alone = tree("");
+    assert!(alone.len() <= CORE, "{} crates come with it: {:#?}", alone.len(), alone.keys());
+}
+
+#[test]
+fn the_core_with_its_client_is_a_small_tree() {
+    let client = tree("client");
+    assert!(client.len() <= CLIENT, "{} crates come with it: {:#?}", client.len(), client.keys());
 }

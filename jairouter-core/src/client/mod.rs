@@ -60,7 +60,7 @@ type Wire = tokio::net::TcpStream;
 #[cfg(feature = "tls")]
 type Wire = tokio_util::either::Either<tokio::net::TcpStream, tls::Secured>;
 
-/// A client of one origin, over HTTP/1.1, or over HTTP/2 where that is [offered](Builder::tls) and agreed on.
+/// A client of one origin, over HTTP/1.1, or with the feature `http2` over HTTP/2 where TLS agrees on it.
 ///
 /// Cloning is a reference count; clones share the pool. A request goes to the client's own origin,
 /// whatever authority its URI names.

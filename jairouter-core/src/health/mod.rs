@@ -85,9 +85,8 @@
 //! service. Behind an ingress that answers 404 for a backend that is gone, set a
 //! [path](Settings::with_path) that exists.
 //!
-//! Each probe is a GET on a new connection, if the client knows
-//! [`NewConnection`](crate::client::NewConnection): that one from before still stands says nothing
-//! of those to come, and an old one that died says nothing either.
+//! Each probe is a GET on a new connection, if the client knows `client::NewConnection`: that one from
+//! before still stands says nothing of those to come, and an old one that died says nothing either.
 //!
 //! # What requests say
 //!

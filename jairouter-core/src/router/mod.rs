@@ -12,7 +12,8 @@
 //!                 Upstream             encode, send, decode
 //! ```
 //!
-//! ```
+#![cfg_attr(feature = "client", doc = "```")]
+#![cfg_attr(not(feature = "client"), doc = "```ignore")]
 //! use std::borrow::Cow;
 //! use jairouter_core::balance::LeastConnections;
 //! use jairouter_core::router::{Group, Router};

@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 /// How long an instance may take, in each phase of an exchange. Connecting has a clock of the
-/// [client's](crate::client::Builder::connect_timeout) own.
+/// client's own (`client::Builder::connect_timeout`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Timeouts {
