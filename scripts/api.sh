@@ -46,14 +46,15 @@ external_types() {
 # docs.rs has a nightly, which labels what a feature brings; a stable build never comes to that attribute.
 docs_rs() {
     local name page
-    chosen "is_library and features"
+    local labelled='is_library and "rustdoc-args" in metadata["docs"]["rs"]'
+    chosen "$labelled"
     RUSTC_BOOTSTRAP=1 RUSTDOCFLAGS="--cfg docsrs -D warnings" \
         cargo doc --quiet --no-deps --all-features "${chosen[@]}"
     while read -r name _; do
         page=$out/doc/${name//-/_}/index.html
         grep --quiet 'Available on crate feature' "$page" ||
             { echo "docs.rs: nothing in $name says which feature it needs" >&2; return 1; }
-    done < <(published "is_library and features")
+    done < <(published "$labelled")
 }
 
 # The oldest that the manifests allow of what they name, and of what these need in turn the newest. In a copy, in which
