@@ -45,11 +45,13 @@ external_types() {
 
 # docs.rs has a nightly, which labels what a feature brings; a stable build never comes to that attribute.
 docs_rs() {
-    local name page
+    local name manifest page
     chosen "is_library and features"
     RUSTC_BOOTSTRAP=1 RUSTDOCFLAGS="--cfg docsrs -D warnings" \
         cargo doc --quiet --no-deps --all-features "${chosen[@]}"
-    while read -r name _; do
+    while read -r name _ manifest; do
+        # A feature may be asked for at run time alone.
+        grep --recursive --quiet --exclude-dir tests '#\[cfg(feature' "$(dirname "$manifest")/src" || continue
         page=$out/doc/${name//-/_}/index.html
         grep --quiet 'Available on crate feature' "$page" ||
             { echo "docs.rs: nothing in $name says which feature it needs" >&2; return 1; }
