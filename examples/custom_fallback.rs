@@ -87,7 +87,9 @@ mod tests {
         assert_eq!(ask(Engine::default(), &question).await.unwrap(), "here");
         let answer = ask(failing(Failure::Refuse), &question).await;
         assert_eq!(answer.unwrap(), "there");
-        let refused = ask(failing(Failure::Status(400)), &question).await.unwrap_err();
-        assert_eq!(refused.status(), 400);
+        for status in [400, 422] {
+            let refused = ask(failing(Failure::Status(status)), &question).await.unwrap_err();
+            assert_eq!(refused.status(), status);
+        }
     }
 }

@@ -88,10 +88,28 @@ async fn main() -> Result<(), Box<dyn StdError>> {
 
 #[cfg(test)]
 mod tests {
+    use bytes::Bytes;
+    use http_body_util::Full;
+
     use super::*;
 
     #[tokio::test(start_paused = true)]
     async fn an_answer_is_open_until_its_body_ends() {
         assert_eq!(ask().await.unwrap(), [1, 0]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_leaves_before_there_is_an_answer_has_none_open() {
+        let open = Open::default();
+        let engine = tower::service_fn(async |_: InferenceRequest| {
+            std::future::pending::<Result<Response<Full<Bytes>>, Error>>().await
+        });
+        let mut counted = Count(engine, open.clone());
+        let question = json!({ "model": "m", "messages": [] });
+        let request = InferenceRequest::json(Endpoint::ChatCompletions, &question).unwrap();
+        let asked = counted.call(request);
+        assert_eq!(open.0.load(Relaxed), 1);
+        drop(asked);
+        assert_eq!(open.0.load(Relaxed), 0);
     }
 }

@@ -32,18 +32,20 @@ impl Budgets {
     }
 }
 
+/// Callers are told it with 429.
+fn spent() -> Refusal {
+    Refusal::new("your budget", Duration::from_secs(3600)).of_client(true)
+}
+
 impl Limiter for Budgets {
     fn check(&self, request: &InferenceRequest, _: Instant) -> Result<(), Refusal> {
-        let spent = || Refusal::new("your budget", Duration::from_secs(3600)).of_client(true);
-        self.of(request, |left| if *left == 0 { Err(spent()) } else { Ok(()) })
+        self.of(request, |left| (*left > 0).then_some(()).ok_or_else(spent))
     }
 
-    fn acquire(&self, request: &InferenceRequest, now: Instant) -> Result<Grant, Refusal> {
+    fn acquire(&self, request: &InferenceRequest, _: Instant) -> Result<Grant, Refusal> {
         // Another request may have had the last of it since the look.
-        self.of(request, |left| left.checked_sub(1).map(|less| *left = less)).map_or_else(
-            || self.check(request, now).map(|()| Grant::default()),
-            |()| Ok(Grant::default()),
-        )
+        self.of(request, |left| left.checked_sub(1).map(|less| *left = less)).ok_or_else(spent)?;
+        Ok(Grant::default())
     }
 
     fn give_back(&self, request: &InferenceRequest, _: Instant) {
@@ -85,5 +87,17 @@ mod tests {
         let callers = ["ann", "bob", "bob", "ann", "ann", "eve"];
         let statuses = ask(&[("ann", 2), ("bob", 1)], &callers).await.unwrap();
         assert_eq!(statuses, [200, 200, 429, 200, 429, 429]);
+    }
+
+    #[test]
+    fn what_goes_no_further_is_given_back_and_the_last_is_taken_once() {
+        let budgets = Budgets(Mutex::new(HashMap::from([("".into(), 1)])));
+        let question = json!({ "model": "m", "messages": [] });
+        let request = InferenceRequest::json(Endpoint::ChatCompletions, &question).unwrap();
+        let now = Instant::now();
+        assert!(budgets.acquire(&request, now).is_ok());
+        assert!(budgets.check(&request, now).is_err() && budgets.acquire(&request, now).is_err());
+        budgets.give_back(&request, now);
+        assert!(budgets.check(&request, now).is_ok());
     }
 }

@@ -137,7 +137,7 @@ pub use endpoint::{Endpoint, ServiceType};
 pub use error::{Attempt, BoxError, Error, Kind};
 pub use gateway::Gateway;
 pub use payload::Payload;
-pub use reply::Reply;
+pub use reply::{Piece, Reply};
 pub use request::{InferenceRequest, Model};
 pub use router::Router;
 pub use upstream::Upstream;

@@ -160,6 +160,10 @@ impl InferenceRequest {
     /// [`Kind::Invalid`] if it cannot be written as JSON, as a map whose keys are no texts,
     /// or for what [`new`](Self::new) refuses, as a request that names no model or an endpoint that takes forms.
     pub fn json(endpoint: Endpoint, payload: &impl Serialize) -> Result<Self, Error> {
+        if endpoint.is_multipart() {
+            let message = format!("{endpoint} takes a form, and no JSON");
+            return Err(Error::new(Kind::Invalid, message));
+        }
         let payload = serde_json::to_vec(payload).map_err(|error| {
             Error::new(Kind::Invalid, "the request cannot be written as JSON").with_source(error)
         })?;

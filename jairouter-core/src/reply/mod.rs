@@ -59,6 +59,7 @@ use crate::error::{BoxError, Error, Kind};
 use crate::refusal;
 use crate::translate::{Events, LARGEST_MESSAGE};
 use crate::usage::Usage;
+use read::Progress;
 
 /// What a model says, in the order it says it.
 ///
@@ -97,7 +98,7 @@ pub enum Piece {
         id: Option<String>,
         /// The name of the function. In the first piece of a call.
         name: Option<String>,
-        /// What is to be put behind what came before, which together is JSON. It may be empty.
+        /// What is to be put behind what came before of this call, which together is JSON. It may be empty.
         arguments: String,
     },
     /// This answer is over.
@@ -116,13 +117,14 @@ pin_project! {
     ///
     /// It is a [`Stream`], and has a [`next`](Self::next) and a [`text`](Self::text) of its own for whoever has no
     /// crate for streams. For each token it allocates that token's text and nothing else. Answers to other
-    /// endpoints have other words, and nothing of them is read: [`translate::stream`](crate::translate::stream()) does.
+    /// endpoints have other words, which are for [`translate::stream`](crate::translate::stream()).
     ///
     /// # Errors
     ///
     /// What the body ends with, or what the engine says instead of an answer, in the stream or with its status.
-    /// [`Kind::Broken`] if an event or an answer is no JSON or over [`LARGEST_MESSAGE`], or if a stream ends before
-    /// it has said why. What came before the error is given before it, and nothing behind it.
+    /// [`Kind::Broken`] if an event or an answer is no JSON, has choices that cannot be read or is over
+    /// [`LARGEST_MESSAGE`], if it is none to a chat or a completion, or if a stream ends before it has said `[DONE]`
+    /// or, for each of its answers, why. What came before the error is given before it, and nothing behind it.
     ///
     /// Dropping it is the only cancellation, and closes the engine's connection.
     pub struct Reply<B> {
@@ -141,19 +143,9 @@ pin_project! {
 /// How an answer is written.
 enum Format {
     /// As events.
-    Events { events: Events, progress: Progress },
+    Events { events: Events, progress: Progress, is_done: bool },
     /// As one text, of which this has come.
     Whole(Vec<u8>),
-}
-
-/// How far a stream is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Progress {
-    Going,
-    /// It has said why it ends.
-    Finished,
-    /// It has said `[DONE]`: nothing more is read of it.
-    Done,
 }
 
 // === impl Reply ===
@@ -163,7 +155,11 @@ impl<B> Reply<B> {
     pub fn new(answer: Response<B>) -> Self {
         let (parts, body) = answer.into_parts();
         let kind = match parts.status.is_success() && is_event_stream(&parts.headers) {
-            true => Format::Events { events: Events::default(), progress: Progress::Going },
+            true => Format::Events {
+                events: Events::default(),
+                progress: Progress::default(),
+                is_done: false,
+            },
             false => Format::Whole(Vec::new()),
         };
         let (status, headers) = (parts.status, parts.headers);
@@ -259,22 +255,20 @@ impl<B> fmt::Debug for Reply<B> {
 impl Format {
     fn push(&mut self, data: &[u8], pieces: &mut VecDeque<Piece>) -> Result<(), Error> {
         match self {
-            Self::Events { events, progress } => events.push(data, |event| {
-                if *progress == Progress::Done {
-                    return Ok(());
-                }
-                if event.data.trim_ascii() == b"[DONE]" {
-                    *progress = Progress::Done;
-                    return Ok(());
-                }
-                if event.name == b"error" {
-                    return Err(refusal::in_stream(event.data));
-                }
-                if read::event(event.data, pieces)? {
-                    *progress = Progress::Finished;
-                }
-                Ok(())
-            }),
+            // To its end it is polled all the same, which tells whoever holds something until then.
+            Self::Events { is_done: true, .. } => Ok(()),
+            Self::Events { events, progress, is_done } => {
+                events.push(data, |event| match event.data.trim_ascii() {
+                    _ if *is_done => Ok(()),
+                    b"" => Ok(()),
+                    b"[DONE]" => {
+                        *is_done = true;
+                        Ok(())
+                    }
+                    _ if event.name == b"error" => Err(refusal::in_stream(event.data)),
+                    data => progress.read(data, pieces),
+                })
+            }
             Self::Whole(whole) if whole.len() + data.len() > LARGEST_MESSAGE => {
                 Err(Error::new(Kind::Broken, "the answer is too large to be read"))
             }
@@ -288,7 +282,7 @@ impl Format {
     /// The body has ended with this error.
     fn broke(&self, error: Error) -> Result<(), Error> {
         match self {
-            Self::Events { progress: Progress::Done, .. } => Ok(()),
+            Self::Events { is_done: true, .. } => Ok(()),
             _ => Err(error),
         }
     }
@@ -301,11 +295,20 @@ impl Format {
         pieces: &mut VecDeque<Piece>,
     ) -> Result<(), Error> {
         match self {
-            Self::Events { progress: Progress::Going, .. } => {
-                Err(Error::new(Kind::Broken, "the stream ended before the answer did"))
+            Self::Events { is_done: true, .. } => Ok(()),
+            Self::Events { .. } => {
+                // An engine may leave out the blank line behind its last event.
+                self.push(b"\n\n", pieces)?;
+                match self {
+                    Self::Events { progress, is_done: false, .. } => progress.check(),
+                    _ => Ok(()),
+                }
             }
-            Self::Events { .. } => Ok(()),
-            Self::Whole(whole) if status.is_success() => read::event(whole, pieces).map(drop),
+            Self::Whole(whole) if status.is_success() => {
+                let mut progress = Progress::default();
+                progress.read(whole, pieces)?;
+                progress.check_begun()
+            }
             Self::Whole(whole) => {
                 let mut answer = Response::new(Bytes::from(std::mem::take(whole)));
                 (*answer.status_mut(), *answer.headers_mut()) = (status, headers.clone());

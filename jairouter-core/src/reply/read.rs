@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::fmt;
 
 use serde::Deserialize;
-use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::de::{self, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
 use super::Piece;
@@ -13,33 +13,89 @@ use crate::refusal;
 use crate::translate;
 use crate::usage::Told;
 
-/// Adds what it says. Whether it says why an answer ended.
-///
-/// # Errors
-///
-/// If it is no JSON, has choices that cannot be read, or is an error.
-pub(super) fn event(data: &[u8], pieces: &mut VecDeque<Piece>) -> Result<bool, Error> {
-    let before = pieces.len();
-    let mut read = Read { pieces, usage: None, is_error: false, is_in_choices: false };
-    let mut json = serde_json::Deserializer::from_slice(data);
-    let outcome = (&mut read).deserialize(&mut json).and_then(|()| json.end());
-    let Read { usage, is_error, is_in_choices, .. } = read;
-    if let Err(error) = outcome {
-        pieces.truncate(before);
-        if is_in_choices {
-            return Err(unreadable(error));
+/// The most that one message may say: what is not taken from here would grow to many times its size.
+const MOST_PIECES: usize = 10_000;
+
+/// How far an answer is.
+#[derive(Debug, Default)]
+pub(super) struct Progress {
+    /// Whether there was a choice.
+    begun: bool,
+    /// Which of the answers have said something, and not why they end. There is one as a rule.
+    open: Vec<u32>,
+    /// How many calls each of the answers has begun without giving them numbers.
+    calls: Vec<(u32, u32)>,
+    finished: bool,
+}
+
+impl Progress {
+    /// Adds what this message says.
+    ///
+    /// # Errors
+    ///
+    /// If it is no JSON, has choices that cannot be read, or is an error.
+    pub(super) fn read(&mut self, data: &[u8], pieces: &mut VecDeque<Piece>) -> Result<(), Error> {
+        let before = pieces.len();
+        let mut read =
+            Read { pieces, progress: self, usage: None, is_error: false, is_chat: false };
+        let mut json = serde_json::Deserializer::from_slice(data);
+        let outcome = (&mut read).deserialize(&mut json).and_then(|()| json.end());
+        let Read { usage, is_error, is_chat, .. } = read;
+        if let Err(error) = outcome {
+            pieces.truncate(before);
+            if is_chat {
+                return Err(unreadable(error));
+            }
+            // In the words of somebody else, of which none is an answer's.
+            return translate::check(data);
         }
-        // In the words of somebody else, of which none is an answer's.
-        return translate::check(data).map(|()| false);
+        if is_error {
+            return Err(refusal::in_stream(data));
+        }
+        let usage =
+            usage.and_then(|usage| serde_json::from_str::<Option<Told>>(usage.get()).ok()?);
+        pieces.extend(usage.map(|told| Piece::Used(told.into())));
+        Ok(())
     }
-    if is_error {
-        return Err(refusal::in_stream(data));
+
+    /// Whether each of the answers has said why it ends.
+    pub(super) fn check(&self) -> Result<(), Error> {
+        self.check_begun()?;
+        if self.finished && self.open.is_empty() {
+            return Ok(());
+        }
+        Err(Error::new(Kind::Broken, "the stream ended before the answer did"))
     }
-    let is_end = |piece: &Piece| matches!(piece, Piece::Finished { .. });
-    let is_finished = pieces.range(before..).any(is_end);
-    let usage = usage.and_then(|usage| serde_json::from_str::<Option<Told>>(usage.get()).ok()?);
-    pieces.extend(usage.map(|told| Piece::Used(told.into())));
-    Ok(is_finished)
+
+    /// Whether there was an answer.
+    pub(super) fn check_begun(&self) -> Result<(), Error> {
+        match self.begun {
+            true => Ok(()),
+            false => Err(Error::new(Kind::Broken, "this is no answer to a chat or a completion")),
+        }
+    }
+
+    fn says(&mut self, choice: u32) {
+        if !self.open.contains(&choice) {
+            self.open.push(choice);
+        }
+    }
+
+    fn finishes(&mut self, choice: u32) {
+        self.finished = true;
+        self.open.retain(|open| *open != choice);
+    }
+
+    /// The number of a call that has none: another one if it says what it is called by.
+    fn number(&mut self, choice: u32, is_new: bool) -> u32 {
+        let at = self.calls.iter().position(|(of, _)| *of == choice).unwrap_or_else(|| {
+            self.calls.push((choice, 0));
+            self.calls.len() - 1
+        });
+        let begun = &mut self.calls[at].1;
+        *begun += u32::from(is_new || *begun == 0);
+        *begun - 1
+    }
 }
 
 fn unreadable(error: serde_json::Error) -> Error {
@@ -49,9 +105,11 @@ fn unreadable(error: serde_json::Error) -> Error {
 /// Reads an event, from the outside to the inside, without a value of it in memory.
 struct Read<'a, 'de> {
     pieces: &'a mut VecDeque<Piece>,
+    progress: &'a mut Progress,
     usage: Option<&'de RawValue>,
     is_error: bool,
-    is_in_choices: bool,
+    /// Whether there were choices in it.
+    is_chat: bool,
 }
 
 #[derive(Deserialize)]
@@ -60,6 +118,7 @@ enum Field {
     Choices,
     Usage,
     Error,
+    Object,
     #[serde(other)]
     Other,
 }
@@ -83,13 +142,16 @@ impl<'de> Visitor<'de> for &mut Read<'_, 'de> {
         while let Some(field) = fields.next_key()? {
             match field {
                 Field::Choices => {
-                    self.is_in_choices = true;
-                    fields.next_value_seed(Choices(self.pieces))?;
-                    self.is_in_choices = false;
+                    self.is_chat = true;
+                    let (progress, pieces) = (&mut *self.progress, &mut *self.pieces);
+                    fields.next_value_seed(Choices { progress, pieces })?;
                 }
                 Field::Usage => self.usage = fields.next_value()?,
-                Field::Error => {
-                    self.is_error |= fields.next_value::<Option<IgnoredAny>>()?.is_some();
+                // Some have it in each event, and nothing in it.
+                Field::Error => self.is_error |= is_filled(fields.next_value()?),
+                Field::Object => {
+                    let object: &RawValue = fields.next_value()?;
+                    self.is_error |= object.get() == "\"error\"";
                 }
                 Field::Other => drop(fields.next_value::<IgnoredAny>()?),
             }
@@ -98,7 +160,10 @@ impl<'de> Visitor<'de> for &mut Read<'_, 'de> {
     }
 }
 
-struct Choices<'a>(&'a mut VecDeque<Piece>);
+struct Choices<'a> {
+    progress: &'a mut Progress,
+    pieces: &'a mut VecDeque<Piece>,
+}
 
 impl<'de> DeserializeSeed<'de> for Choices<'_> {
     type Value = ();
@@ -121,7 +186,9 @@ impl<'de> Visitor<'de> for Choices<'_> {
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut choices: A) -> Result<(), A::Error> {
         while let Some(choice) = choices.next_element::<Choice<'de>>()? {
-            choice.tell(self.0).map_err(serde::de::Error::custom)?;
+            self.progress.begun = true;
+            choice.tell(self.progress, self.pieces).map_err(de::Error::custom)?;
+            bounded(self.pieces)?;
         }
         Ok(())
     }
@@ -158,31 +225,49 @@ struct Said<'a> {
     refusal: Option<&'a RawValue>,
     #[serde(borrow)]
     tool_calls: Option<&'a RawValue>,
+    #[serde(borrow)]
+    function_call: Option<Function<'a>>,
 }
 
 impl Choice<'_> {
-    fn tell(self, pieces: &mut VecDeque<Piece>) -> serde_json::Result<()> {
-        let choice = self.index.unwrap_or_default();
-        if let Some(said) = self.delta.or(self.message) {
-            let thought = [said.reasoning_content, said.reasoning, said.thinking];
-            let thought = thought.into_iter().find_map(text);
+    fn tell(self, progress: &mut Progress, pieces: &mut VecDeque<Piece>) -> serde_json::Result<()> {
+        let (choice, before) = (self.index.unwrap_or_default(), pieces.len());
+        for said in [self.delta, self.message].into_iter().flatten() {
+            let mut thought = None;
+            for name in [said.reasoning_content, said.reasoning, said.thinking] {
+                thought = match thought {
+                    None => text(name)?,
+                    told => told,
+                };
+            }
             pieces.extend(thought.map(|text| Piece::Reasoning { choice, text }));
-            pieces.extend(text(said.content).map(|text| Piece::Text { choice, text }));
-            pieces.extend(text(said.refusal).map(|text| Piece::Refusal { choice, text }));
+            pieces.extend(text(said.content)?.map(|text| Piece::Text { choice, text }));
+            pieces.extend(text(said.refusal)?.map(|text| Piece::Refusal { choice, text }));
             if let Some(calls) = said.tool_calls {
                 let mut json = serde_json::Deserializer::from_str(calls.get());
-                Calls { choice, pieces }.deserialize(&mut json)?;
+                Calls { choice, progress, pieces }.deserialize(&mut json)?;
+            }
+            // What tools were called by before there could be several.
+            if let Some(Function { name, arguments }) = said.function_call {
+                let (name, arguments) = (text(name)?, arguments_of(arguments)?);
+                pieces.push_back(Piece::ToolCall { choice, index: 0, id: None, name, arguments });
             }
         }
-        pieces.extend(text(self.text).map(|text| Piece::Text { choice, text }));
-        let reason = text(self.finish_reason);
-        pieces.extend(reason.map(|reason| Piece::Finished { choice, reason }));
+        pieces.extend(text(self.text)?.map(|text| Piece::Text { choice, text }));
+        if pieces.len() > before {
+            progress.says(choice);
+        }
+        if let Some(reason) = text(self.finish_reason)? {
+            progress.finishes(choice);
+            pieces.push_back(Piece::Finished { choice, reason });
+        }
         Ok(())
     }
 }
 
 struct Calls<'a> {
     choice: u32,
+    progress: &'a mut Progress,
     pieces: &'a mut VecDeque<Piece>,
 }
 
@@ -206,20 +291,25 @@ impl<'de> Visitor<'de> for Calls<'_> {
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut calls: A) -> Result<(), A::Error> {
-        let mut position = 0;
         while let Some(Call { index, id, function }) = calls.next_element()? {
             let Function { name, arguments } = function.unwrap_or_default();
-            self.pieces.push_back(Piece::ToolCall {
-                choice: self.choice,
-                // In a whole answer they are in their order.
-                index: index.unwrap_or(position),
-                id: text(id),
-                name: text(name),
-                arguments: text(arguments).unwrap_or_default(),
-            });
-            position += 1;
+            let read = || Ok((text(id)?, text(name)?, arguments_of(arguments)?));
+            let (id, name, arguments) =
+                read().map_err(|error: serde_json::Error| de::Error::custom(error))?;
+            let is_new = id.is_some() || name.is_some();
+            let index = index.unwrap_or_else(|| self.progress.number(self.choice, is_new));
+            let choice = self.choice;
+            self.pieces.push_back(Piece::ToolCall { choice, index, id, name, arguments });
+            bounded(self.pieces)?;
         }
         Ok(())
+    }
+}
+
+fn bounded<E: de::Error>(pieces: &VecDeque<Piece>) -> Result<(), E> {
+    match pieces.len() > MOST_PIECES {
+        true => Err(E::custom("one message says more than ten thousand things")),
+        false => Ok(()),
     }
 }
 
@@ -232,7 +322,7 @@ struct Call<'a> {
     function: Option<Function<'a>>,
 }
 
-#[derive(Deserialize, Default)]
+#[derive(Deserialize, Clone, Copy, Default)]
 struct Function<'a> {
     #[serde(borrow)]
     name: Option<&'a RawValue>,
@@ -240,11 +330,39 @@ struct Function<'a> {
     arguments: Option<&'a RawValue>,
 }
 
-/// The text of a value that is one, and not empty.
-fn text(value: Option<&RawValue>) -> Option<String> {
-    let quoted = value?.get().strip_prefix('"')?;
-    let written = quoted.strip_suffix('"').filter(|written| !written.is_empty())?;
-    Some(unescaped(written))
+/// The text of a value that is one, and not empty: a string, or the parts that some engines make of it.
+///
+/// # Errors
+///
+/// If it is something else, which may be what the model says.
+fn text(value: Option<&RawValue>) -> serde_json::Result<Option<String>> {
+    let Some(value) = value else { return Ok(None) };
+    let value = value.get();
+    let Some(written) = value.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')) else {
+        let parts: Option<Vec<Part>> = serde_json::from_str(value)?;
+        let all: String = parts.into_iter().flatten().map(|part| part.text).collect();
+        return Ok(Some(all).filter(|all| !all.is_empty()));
+    };
+    Ok((!written.is_empty()).then(|| unescaped(written)))
+}
+
+/// A part of a content that is written as a list.
+#[derive(Deserialize)]
+struct Part {
+    text: String,
+}
+
+/// The arguments of a call: as text, or, where an engine writes them so, as what that text would be.
+fn arguments_of(value: Option<&RawValue>) -> serde_json::Result<String> {
+    match value {
+        Some(value) if value.get().starts_with('{') => Ok(value.get().to_owned()),
+        value => text(value).map(Option::unwrap_or_default),
+    }
+}
+
+/// Whether there is something in it.
+fn is_filled(value: Option<&RawValue>) -> bool {
+    value.is_some_and(|value| !matches!(value.get(), "null" | "false" | "\"\"" | "[]" | "{}"))
 }
 
 /// What is written in a JSON string, in one allocation, where `serde_json` makes two. Half of a character that
@@ -304,7 +422,7 @@ mod tests {
                 written = written.chars().map(escaped).collect();
             }
             let value: &RawValue = serde_json::from_str(&written).unwrap();
-            prop_assert_eq!(super::text(Some(value)).unwrap_or_default(), text);
+            prop_assert_eq!(super::text(Some(value)).unwrap().unwrap_or_default(), text);
         }
     }
 

@@ -132,6 +132,12 @@ fn what_is_no_answer_is_an_error_behind_what_came_before_it() {
     let said = "data: {\"choices\":[{\"delta\":{\"content\":\"a\"}}]}\n\n";
     for (rest, kind) in [
         ("", Kind::Broken),
+        ("data: {\"choices\":[{\"delta\":{\"content\":7}}]}\n\n", Kind::Broken),
+        ("data: {\"choices\":[{\"delta\":{\"content\":\"b\"}}],\"\\ud800\":1}\n\n", Kind::Broken),
+        (
+            "data: {\"object\":\"error\",\"message\":\"m\",\"code\":500}\n\ndata: [DONE]\n\n",
+            Kind::Broken,
+        ),
         ("data: {\"choices\":[{\"del", Kind::Broken),
         ("data: {\"choices\":[{\"delta\":\n\n", Kind::Broken),
         ("data: {\"choices\":[]} x\n\n", Kind::Broken),
@@ -150,6 +156,10 @@ fn what_is_no_answer_is_an_error_behind_what_came_before_it() {
     }
     for (status, body, kind) in [
         (200, "", Kind::Broken),
+        (200, "{}", Kind::Broken),
+        (200, "null", Kind::Broken),
+        (200, "{\"choices\":[]}", Kind::Broken),
+        (200, "{\"object\":\"error\",\"message\":\"m\",\"code\":500}", Kind::Broken),
         (200, "{\"choices\":", Kind::Broken),
         (200, "{\"error\":{\"message\":\"m\",\"code\":429}}", Kind::Busy),
         (400, "{\"error\":{\"message\":\"m\"}}", Kind::Rejected),
@@ -166,6 +176,12 @@ fn what_is_no_answer_is_an_error_behind_what_came_before_it() {
 
 #[test]
 fn json_that_is_another_s_says_nothing() {
+    let others = "data: {\"type\":\"response.completed\"}\n\n";
+    let (pieces, fault) = read(STREAM, 200, &[others.as_bytes()]);
+    assert_eq!(pieces, []);
+    let told = fault.map(|fault| fault.message().to_owned());
+    assert_eq!(told.as_deref(), Some("this is no answer to a chat or a completion"));
+
     let others = "data: {\"type\":\"response.output_text.delta\",\"delta\":\"x\"}\n\n\
                   data: {\"usage\":7}\n\ndata: [1]\n\ndata: {\"choices\":null}\n\n\
                   data: {\"choices\":[{\"index\":null,\"delta\":{\"tool_calls\":null}}]}\n\n\
@@ -173,6 +189,106 @@ fn json_that_is_another_s_says_nothing() {
     let (pieces, fault) = read(STREAM, 200, &[others.as_bytes()]);
     assert_eq!(pieces, []);
     assert!(fault.is_none(), "{fault:?}");
+}
+
+#[test]
+fn what_engines_write_otherwise_is_read() {
+    let chunk = |choice: &str| format!("data: {{\"choices\":[{choice}]}}\n\n");
+    let said = |choices: &[&str]| {
+        let stream: String = choices.iter().map(|choice| chunk(choice)).collect();
+        let (pieces, fault) = read("Text/Event-Stream ;charset=utf-8", 200, &[stream.as_bytes()]);
+        assert!(fault.is_none(), "{choices:?}: {fault:?}");
+        pieces
+    };
+    let end = r#"{"delta":{},"finish_reason":"stop"}"#;
+    // Parts, and a delta that is empty beside a message.
+    let parts = r#"{"delta":{},"message":{"content":[{"type":"text","text":"a"},{"text":"b"}]}}"#;
+    assert_eq!(said(&[parts, end]), [text("ab"), finished("stop")]);
+    // Calls without numbers: those that are called by something are others.
+    let calls = [
+        r#"{"delta":{"tool_calls":[{"id":"a","function":{"name":"f"}}]}}"#,
+        r#"{"delta":{"tool_calls":[{"function":{"arguments":"{}"}}]}}"#,
+        r#"{"delta":{"tool_calls":[{"id":"b","function":{"name":"g","arguments":{"x":1}}}]}}"#,
+        end,
+    ];
+    let call = |index, id: Option<&str>, name: Option<&str>, arguments: &str| Piece::ToolCall {
+        choice: 0,
+        index,
+        id: id.map(str::to_owned),
+        name: name.map(str::to_owned),
+        arguments: arguments.to_owned(),
+    };
+    let expected = [
+        call(0, Some("a"), Some("f"), ""),
+        call(0, None, None, "{}"),
+        call(1, Some("b"), Some("g"), r#"{"x":1}"#),
+        finished("stop"),
+    ];
+    assert_eq!(said(&calls), expected);
+    let old = r#"{"delta":{"function_call":{"name":"f","arguments":"{}"}},"finish_reason":"stop"}"#;
+    assert_eq!(said(&[old]), [call(0, None, Some("f"), "{}"), finished("stop")]);
+    // Nothing to keep a connection open with, an error that is none, an event without its blank line.
+    let odd = "data:\n\ndata: {\"choices\":[],\"error\":\"\"}\n\ndata: {\"choices\":[{\"delta\":{\"content\":\"a\"},\
+               \"error\":false,\"finish_reason\":\"stop\"}]}\n";
+    let (pieces, fault) = read(STREAM, 200, &[odd.as_bytes()]);
+    assert_eq!((pieces, fault.is_none()), (vec![text("a"), finished("stop")], true));
+    let done = read(STREAM, 200, &[chunk(r#"{"text":"a"}"#).as_bytes(), b"data:  [DONE] "]);
+    assert_eq!((done.0, done.1.is_none()), (vec![text("a")], true));
+    // Of another type, and whole: what only begins like it.
+    assert!(read("text/event-streams", 200, &[chunk(end).as_bytes()]).1.is_some());
+}
+
+#[test]
+fn one_of_several_answers_that_is_over_is_not_all_of_them() {
+    let chunk = |index: u32, end: &str| {
+        format!(
+            "data: {{\"choices\":[{{\"index\":{index},\"delta\":{{\"content\":\"a\"}}{end}}}]}}\n\n"
+        )
+    };
+    let end = ",\"finish_reason\":\"stop\"";
+    let cut = [chunk(0, ""), chunk(1, end)].concat();
+    let fault = read(STREAM, 200, &[cut.as_bytes()]).1;
+    assert_eq!(fault.map(|fault| fault.kind()), Some(Kind::Broken));
+    for whole in [[&cut, &*chunk(0, end)], [&cut, "data: [DONE]\n\n"]] {
+        assert!(read(STREAM, 200, &[whole.concat().as_bytes()]).1.is_none());
+    }
+}
+
+#[test]
+fn a_message_that_says_too_much_is_not_read() {
+    let many = |calls: usize| {
+        let calls = vec![r#"{"id":"a"}"#; calls].join(",");
+        format!(
+            r#"{{"choices":[{{"message":{{"tool_calls":[{calls}]}},"finish_reason":"stop"}}]}}"#
+        )
+    };
+    assert_eq!(read(JSON, 200, &[many(9_000).as_bytes()]).0.len(), 9_001);
+    let (pieces, fault) = read(JSON, 200, &[many(11_000).as_bytes()]);
+    assert_eq!((pieces.len(), fault.map(|fault| fault.kind())), (0, Some(Kind::Broken)));
+}
+
+#[test]
+fn a_body_that_breaks_and_an_engine_that_refuses_are_told_as_they_are() {
+    let said = Bytes::from("data: {\"choices\":[{\"delta\":{\"content\":\"a\"}}]}\n\n");
+    for content_type in [STREAM, JSON] {
+        let frames = [Ok(Frame::data(said.clone())), Err(Error::new(Kind::Timeout, "too slow"))];
+        let answer = Response::builder().header("content-type", content_type);
+        let reply = Reply::new(answer.body(StreamBody::new(stream::iter(frames))).unwrap());
+        let (pieces, fault) = all(reply);
+        assert_eq!(pieces.len(), usize::from(content_type == STREAM));
+        assert_eq!(fault.map(|fault| fault.kind()), Some(Kind::Timeout), "{content_type}");
+    }
+    let told = b"event: error\ndata: {\"message\":\"m\"}\n\n";
+    let fault = read(STREAM, 200, &[told]).1.unwrap();
+    assert_eq!(fault.message(), "the instance reported an error in its stream");
+    // A refusal is one whatever its type.
+    let answer = Response::builder().status(429).header("content-type", STREAM);
+    let answer = answer.header("retry-after", "7").body(Full::from("{\"error\":\"later\"}"));
+    let fault = all(Reply::new(answer.unwrap())).1.unwrap();
+    assert_eq!(
+        (fault.kind(), fault.retry_after()),
+        (Kind::Busy, Some(std::time::Duration::from_secs(7)))
+    );
 }
 
 #[test]
@@ -203,7 +319,9 @@ impl Backend for Plain {
 #[tokio::test(start_paused = true)]
 async fn a_request_without_headers_reaches_an_engine_as_json_and_its_answer_is_the_text() {
     let client = service_fn(async |asked: http::Request<Payload>| {
-        assert_eq!(asked.headers()["content-type"], "application/json");
+        let own = asked.headers().get("x-own").is_some();
+        let expected = if own { "application/json; charset=utf-8" } else { "application/json" };
+        assert_eq!(asked.headers()["content-type"], expected);
         assert_eq!(asked.body().to_bytes(), r#"{"messages":[],"model":"m"}"#);
         let answer = r#"{"choices":[{"message":{"content":"Hello!"},"finish_reason":"stop"}]}"#;
         let response = Response::builder().header("content-type", JSON);
@@ -212,8 +330,13 @@ async fn a_request_without_headers_reaches_an_engine_as_json_and_its_answer_is_t
     let engine = Upstream::new(Plain, "http://engine".parse().unwrap(), client);
     let question = json!({ "model": "m", "messages": [] });
     let request = InferenceRequest::json(Endpoint::ChatCompletions, &question).unwrap();
-    let answer = engine.oneshot(request).await.unwrap();
+    let answer = engine.clone().oneshot(request.clone()).await.unwrap();
     assert_eq!(Reply::new(answer).text().await.unwrap(), "Hello!");
+    let own = [("x-own", "1"), ("content-type", "application/json; charset=utf-8")];
+    let own = own.map(|(name, value)| {
+        (http::HeaderName::from_static(name), HeaderValue::from_static(value))
+    });
+    engine.with_headers(own.into_iter().collect()).oneshot(request).await.unwrap();
 }
 
 #[test]

@@ -55,7 +55,8 @@ impl<B, C> Member<B, C> {
     }
 }
 
-/// An instance of average weight, called what the upstream [is](Upstream::with_name), or else by its base URL.
+/// An instance of average weight, called what the upstream [is](Upstream::with_name), or else by its base URL, which callers
+/// are told then.
 impl<B, C> From<Upstream<B, C>> for Member<B, C> {
     fn from(upstream: Upstream<B, C>) -> Self {
         Self::new(Instance::new(upstream.label(), upstream))

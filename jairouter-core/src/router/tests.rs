@@ -170,3 +170,35 @@ async fn a_model_that_may_be_known_later_is_503_and_not_404() {
     assert!(error.retry_after().is_some());
     assert_eq!(ask(chat(false)).await.unwrap_err().kind(), Kind::NoModel);
 }
+
+#[tokio::test]
+async fn a_router_s_gateway_lists_its_models_and_an_upstream_is_called_by_its_url() {
+    struct Plain;
+    impl Backend for Plain {
+        fn name(&self) -> &'static str {
+            "plain"
+        }
+        fn path(&self, route: &Route<'_>) -> Option<Cow<'static, str>> {
+            Some(route.endpoint.path().into())
+        }
+    }
+    let client =
+        service_fn(async |_: Request<Payload>| Ok::<_, Error>(Response::new(Body::empty())));
+    let target: Target = "http://engine:8000/v1".parse().unwrap();
+    let upstream = || Upstream::new(Plain, target.clone(), client);
+    let chat = Group::new(RoundRobin::new())
+        .instance("zebra", upstream())
+        .instance("ant", upstream().with_name("named"));
+    let router = Router::builder().service(ServiceType::Chat, chat).build();
+    let mut names: Vec<_> = router.instances().map(|state| state.id().to_owned()).collect();
+    names.sort();
+    assert_eq!(names, ["http://engine:8000/v1", "named"]);
+    let asked = Request::get("/v1/models").body(http_body_util::Empty::<bytes::Bytes>::new());
+    let listed = router.into_gateway().oneshot(asked.unwrap()).await.unwrap();
+    let listed = http_body_util::BodyExt::collect(listed.into_body()).await.unwrap().to_bytes();
+    let listed: serde_json::Value = serde_json::from_slice(&listed).unwrap();
+    assert_eq!(
+        (&listed["data"][0]["id"], &listed["data"][1]["id"]),
+        (&"ant".into(), &"zebra".into())
+    );
+}

@@ -125,6 +125,11 @@ impl FromStr for Target {
         // `Authority` takes any digits, and clients would take what is no port for the usual one.
         let after =
             authority.as_str().rsplit_once(']').map_or(authority.as_str(), |(_, port)| port);
+        // Behind the bracket of an address there is a port or nothing.
+        let is_bracketed = authority.as_str().contains(']');
+        if is_bracketed && !after.is_empty() && !after.starts_with(':') {
+            return Err(InvalidTarget("a port stands behind a colon"));
+        }
         if after.contains(':') && authority.port_u16().is_none_or(|port| port == 0) {
             return Err(InvalidTarget("a port is a number from 1 to 65535"));
         }
@@ -209,7 +214,9 @@ mod tests {
 
     #[test]
     fn what_is_no_base_url_is_refused() {
-        for url in ["", "host", "/path", "http://", "http://u:p@h", "http://h?x=1", "http://h#x"] {
+        let nonsense =
+            ["", "host", "/path", "http://", "http://u:p@h", "http://h?x=1", "http://h#x"];
+        for url in nonsense.into_iter().chain(["http://[::1]8000", "http://[::1]x"]) {
             assert!(url.parse::<Target>().is_err(), "{url}");
         }
         for port in ["", "0", "65536", "99999", "1x"] {

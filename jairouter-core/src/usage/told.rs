@@ -39,25 +39,24 @@ pub(crate) struct Reported {
 /// As it is written.
 #[derive(Debug, Default, Deserialize)]
 pub(crate) struct Told {
-    #[serde(default)]
     total_tokens: Option<u64>,
-    #[serde(default, alias = "input_tokens")]
-    prompt_tokens: u64,
-    #[serde(default, alias = "output_tokens")]
-    completion_tokens: u64,
+    // Some engines write both.
+    prompt_tokens: Option<u64>,
+    input_tokens: Option<u64>,
+    completion_tokens: Option<u64>,
+    output_tokens: Option<u64>,
     /// Of Anthropic's prompts the part that `input_tokens` leaves out.
-    #[serde(default)]
-    cache_creation_input_tokens: u64,
-    #[serde(default)]
-    cache_read_input_tokens: u64,
+    cache_creation_input_tokens: Option<u64>,
+    cache_read_input_tokens: Option<u64>,
 }
 
 impl From<Told> for Usage {
     fn from(written: Told) -> Self {
-        let cached =
-            written.cache_creation_input_tokens.saturating_add(written.cache_read_input_tokens);
-        let input = written.prompt_tokens.saturating_add(cached);
-        Self { input, output: written.completion_tokens, total: written.total_tokens }
+        let cached = [written.cache_creation_input_tokens, written.cache_read_input_tokens];
+        let input = written.prompt_tokens.or(written.input_tokens).unwrap_or_default();
+        let input = cached.into_iter().flatten().fold(input, u64::saturating_add);
+        let output = written.completion_tokens.or(written.output_tokens).unwrap_or_default();
+        Self { input, output, total: written.total_tokens }
     }
 }
 
@@ -107,5 +106,21 @@ impl Reported {
             let before = self.told.map_or(0, |before| before.input);
             self.told = Some(Usage { input: told.input.max(before), ..told });
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_usage_under_both_of_its_names_and_with_nothing_under_others_is_one() {
+        let mut reported = Reported::default();
+        reported.data(
+            b"{\"usage\":{\"prompt_tokens\":3,\"input_tokens\":3,\"output_tokens\":4,\"completion_tokens\":4,\
+              \"cache_read_input_tokens\":null}}\n",
+        );
+        let usage = reported.usage().unwrap();
+        assert_eq!((usage.input, usage.output, usage.total()), (3, 4, 7));
     }
 }
