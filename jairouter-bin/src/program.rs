@@ -159,7 +159,9 @@ impl Hooks for Told {
     fn serve(&self, served: &Arc<Served>) {
         self.metrics.serve(served);
         self.admin.serve(served);
-        let instances = served.each().map(|(_, _, one)| Arc::clone(one.state()));
+        // One that has not said which models it has can be asked for none.
+        let serving = served.each().filter(|(_, one, _)| !one.names(&served.known).is_empty());
+        let instances = serving.map(|(_, _, one)| Arc::clone(one.state()));
         self.status.serve(server::Settings::of(&served.config.server), instances.collect());
     }
 

@@ -1,7 +1,8 @@
 //! What a program is told of what is served. It need not want any of it: `()` is told nothing.
 //!
 //! Metrics, a log of requests and a picture for operators are made of these. All of them are called on the way of
-//! a request or of a reload, so none may block.
+//! a request or of a reload, so none may block, and none may panic: what panics in one of [`Hooks::serve`] or of a probe
+//! ends [`Live::run`](crate::Live::run), and what panics in [`Hooks::exchange`] the task of the caller's connection.
 //!
 //! ```
 //! use std::sync::atomic::{AtomicU64, Ordering};

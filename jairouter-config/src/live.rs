@@ -39,7 +39,8 @@ const MOST_LISTED: usize = 64;
 /// that are fetched, and reloads. Where nobody polls it, requests are served all the same, by what was known at first.
 ///
 /// It is of no runtime's kind: it needs tokio's clock and sockets, spawns nothing but what closes unused connections and
-/// drives those that speak HTTP/2, and logs by `tracing` alone.
+/// drives those that speak HTTP/2, and logs by `tracing` alone. On a runtime without time or I/O it panics, where either is
+/// first needed.
 pub struct Live {
     config: Arc<Config>,
     known: Known,
@@ -69,7 +70,7 @@ pub struct NotServed(Why);
 enum Why {
     /// An instance of it cannot be made.
     Impossible(String),
-    /// Nobody serves any more.
+    /// Nobody takes any.
     Over,
 }
 
@@ -77,6 +78,7 @@ enum Why {
 #[derive(Debug)]
 struct Order {
     config: Box<Config>,
+    known: Known,
     done: oneshot::Sender<Result<(), NotServed>>,
 }
 
@@ -199,8 +201,9 @@ impl Live {
     }
 
     /// What answers, over connections of its own: one for each of a program's runtimes, or one for all. Clones of what
-    /// this returns share them. It is kept up to date for as long as this lives.
+    /// this returns share them. It is kept up to date for as long as this lives, and forgotten with its last clone.
     pub fn core(&mut self) -> Serving {
+        self.forget();
         let mut siblings = Siblings::default();
         let app = stack::app(&self.front, &self.router, &mut siblings);
         let stack = Reloadable::new(Stack { keys: Arc::clone(&self.keys), app });
@@ -214,10 +217,19 @@ impl Live {
     /// [`StreamUsageLayer`](jairouter_core::usage::StreamUsageLayer) where something is to be counted. It has connections
     /// of its own, and is kept up to date, as a [`core`](Self::core).
     pub fn router(&mut self) -> Reloadable<AnyRouter> {
+        self.forget();
         let mut siblings = Siblings::default();
         let router = Reloadable::new(stack::over(&self.router, &mut siblings));
         self.cores.push(Core { serves: Serves::Router(router.clone()), siblings });
         router
+    }
+
+    /// Those that nobody has any more.
+    fn forget(&mut self) {
+        self.cores.retain(|core| match &core.serves {
+            Serves::Stack(stack) => stack.is_shared(),
+            Serves::Router(router) => router.is_shared(),
+        });
     }
 
     /// What has it serve another configuration while it [runs](Self::run).
@@ -241,8 +253,8 @@ impl Live {
                     self.relist();
                 }
                 Some(_) = self.tasks.next() => {}
-                Some(Order { config, done }) = self.orders.recv() => {
-                    let taken = self.take(*config);
+                Some(Order { config, known, done }) = self.orders.recv() => {
+                    let taken = self.take_with(*config, known);
                     // Whoever ordered it may have left.
                     let _ = done.send(taken);
                 }
@@ -255,10 +267,24 @@ impl Live {
     /// What goes on is what is written the same in both: an instance with its health, its breaker and its requests in
     /// flight, its connections, what is left of a limit, what a cache holds, and who waits.
     ///
+    /// An instance without names that is new here, or at another place, has no models until [`run`](Self::run) has asked it
+    /// for them: see [`take_with`](Self::take_with).
+    ///
     /// # Errors
     ///
     /// If an instance cannot be made; then nothing has changed. A configuration that was loaded has no such instance.
     pub fn take(&mut self, config: Config) -> Result<(), NotServed> {
+        self.take_with(config, Known::new())
+    }
+
+    /// The same, with the models that are known of instances that were asked for theirs ([`Config::ask`]). Of those that
+    /// are served already, what they have said before counts.
+    ///
+    /// # Errors
+    ///
+    /// As [`take`](Self::take).
+    pub fn take_with(&mut self, config: Config, asked: Known) -> Result<(), NotServed> {
+        let new = asked;
         let front = self.front.after(&self.config, &config);
         // What somebody at another place has said counts no more.
         let asked = |config: &Config| -> HashMap<String, String> {
@@ -266,9 +292,14 @@ impl Live {
             let asked = instances.filter(|instance| instance.is_asked());
             asked.map(|instance| (instance.id.clone(), instance.base_url.clone())).collect()
         };
-        let (old, new) = (asked(&self.config), asked(&config));
+        let (before, now) = (asked(&self.config), asked(&config));
         let mut known = self.known.clone();
-        known.retain(|id, _| new.get(id).is_some_and(|place| old.get(id) == Some(place)));
+        known.retain(|id, _| now.get(id).is_some_and(|place| before.get(id) == Some(place)));
+        for (id, models) in new {
+            if now.contains_key(&id) {
+                known.entry(id).or_insert(models);
+            }
+        }
         let built = self.build(&config, &known).map_err(impossible)?;
         (self.config, self.known, self.front) = (Arc::new(config), known, front);
         self.serve(built);
@@ -328,6 +359,7 @@ impl Live {
         // Before, so that what is counted has its names.
         self.hooks.serve(&Arc::new(self.shown(&router, &kept)));
         self.keys = Arc::new(keys);
+        self.forget();
         for Core { serves, siblings } in &mut self.cores {
             match serves {
                 Serves::Stack(stack) => {
@@ -366,19 +398,29 @@ impl Reload {
     ///
     /// # Errors
     ///
-    /// If an instance of it cannot be made, or if nobody [serves](NotServed::is_over) any more.
+    /// If an instance of it cannot be made, or if nobody [takes](NotServed::is_over) configurations any more.
     pub async fn take(&self, config: Config) -> Result<(), NotServed> {
+        self.take_with(config, Known::new()).await
+    }
+
+    /// The same, with the models that are known of instances that were asked for theirs ([`Config::ask`]), as
+    /// [`Live::take_with`]: where instances have no names, no request comes between two lists then.
+    ///
+    /// # Errors
+    ///
+    /// As [`take`](Self::take).
+    pub async fn take_with(&self, config: Config, known: Known) -> Result<(), NotServed> {
         let mut config = Box::new(config);
         Box::pin(jwt::first(&mut config)).await;
         let (done, taken) = oneshot::channel();
         let over = NotServed(Why::Over);
-        self.0.send(Order { config, done }).await.map_err(|_| over.clone())?;
+        self.0.send(Order { config, known, done }).await.map_err(|_| over.clone())?;
         taken.await.unwrap_or(Err(over))
     }
 }
 
 impl NotServed {
-    /// Whether that is because nobody serves any more.
+    /// Whether that is because nobody polls [`Live::run`] any more: it was dropped, or has panicked.
     pub fn is_over(&self) -> bool {
         self.0 == Why::Over
     }
@@ -392,7 +434,9 @@ impl fmt::Display for NotServed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0 {
             Why::Impossible(why) => f.write_str(why),
-            Why::Over => f.write_str("nobody serves any more"),
+            Why::Over => f.write_str(
+                "nobody takes configurations any more, and what was served is served on",
+            ),
         }
     }
 }

@@ -14,6 +14,9 @@ use crate::discover::Known;
 pub use crate::kept::{Attended, LimitSpec, Limited};
 
 /// What is served at one time. What of it goes on after a reload is the same handle in both.
+///
+/// Its instances are probed and asked for their models for as long as one of these is held: keep the last one that
+/// [`Hooks::serve`](crate::hooks::Hooks::serve) was given, and let go of the one before.
 #[derive(Debug, Default)]
 #[non_exhaustive]
 pub struct Served {

@@ -169,6 +169,29 @@ async fn an_instance_without_names_is_asked_for_them_before_it_is_served() {
 }
 
 #[tokio::test]
+async fn what_an_instance_was_asked_for_before_a_reload_is_served_at_once() {
+    let asked = |at: &str| {
+        let instance = format!(
+            "{{ instance-id: one, adapter: simulated, base-url: 'simulated://{at}{QUICK}' }}"
+        );
+        parse(&instance, "", "")
+    };
+    let mut live = Live::start(asked("a")).await.unwrap();
+    let models = live.models();
+    // At another place, and nobody has asked there.
+    live.take(asked("b")).unwrap();
+    assert_eq!(live.models(), Vec::<String>::new());
+    let mut next = asked("c");
+    let known = next.ask().await;
+    live.take_with(next, known).unwrap();
+    assert_eq!(live.models(), models);
+    // What is said of nobody is nobody's.
+    let strangers = Known::from([("stranger".to_owned(), vec!["x".into()])]);
+    live.take_with(asked("c"), strangers).unwrap();
+    assert_eq!((live.models(), live.served().known.len()), (models, 1));
+}
+
+#[tokio::test]
 async fn the_router_alone_stands_behind_layers_of_the_host_s_and_is_kept_up_to_date() {
     let mut live = Live::start(parse(&demo("a"), "", &for_alice("other"))).await.unwrap();
     // Whoever comes asks for the one model.

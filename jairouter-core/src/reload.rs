@@ -11,7 +11,9 @@
 //!
 //! assert_eq!(server.clone().oneshot(()).await, Ok("old"));
 //! service.swap(answer("new"));
+//! assert!(service.is_shared());
 //! assert_eq!(server.oneshot(()).await, Ok("new"));
+//! assert!(!service.is_shared());
 //! # });
 //! ```
 
@@ -45,6 +47,11 @@ impl<S> Reloadable<S> {
     /// Serves what comes from now on with this one. Returns the one before, which may have requests.
     pub fn swap(&self, service: S) -> Arc<S> {
         self.0.swap(Arc::new(service))
+    }
+
+    /// Whether there is another clone of it.
+    pub fn is_shared(&self) -> bool {
+        Arc::strong_count(&self.0) > 1
     }
 
     /// The one that serves now.

@@ -118,6 +118,17 @@ async fn an_engine_s_models_are_served_as_they_come_and_go_under_the_names_it_ha
 }
 
 #[tokio::test]
+async fn a_gateway_whose_engines_list_no_model_is_not_ready() {
+    let engine = Engine::new(&[]).await;
+    let gateway = start(yaml("", &[at(&engine, "")])).await;
+    let ready = async || ask(gateway.address(), get("/readyz")).await.status;
+    assert_eq!(ready().await, 503);
+    engine.says(list(&["a"]));
+    serves(&gateway, &["a"]).await;
+    assert_eq!(ready().await, 200);
+}
+
+#[tokio::test]
 async fn one_that_says_nothing_is_left_with_what_it_said_last() {
     let engine = Engine::new(&["a"]).await;
     let gateway = start(yaml("", &[at(&engine, "")])).await;

@@ -63,6 +63,21 @@ async fn an_instance_is_probed_at_its_own_path_with_its_own_key_and_never_with_i
     assert_eq!((one.seen("POST"), ready(&gateway).await), (0, 200));
 }
 
+// fault: O5
+#[tokio::test]
+async fn one_that_is_served_no_more_is_probed_no_more() {
+    let [one, two] = [Probed::new(200).await, Probed::new(200).await];
+    let both = model(PROBED, &[one.upstream.url(), two.upstream.url()]);
+    let gateway = Gateway::start_with("", &both);
+    until("both are probed", || one.seen("GET") > 0 && two.seen("GET") > 0).await;
+    gateway.configure("", &model(PROBED, &[two.upstream.url()]));
+    gateway.signal("HUP");
+    gateway.logged("another configuration is served").await;
+    let (before, other) = (one.seen("GET"), two.seen("GET"));
+    until("the other one is probed on", || two.seen("GET") >= other + 3).await;
+    assert!(one.seen("GET") <= before + 1, "one may have been on its way");
+}
+
 #[tokio::test]
 async fn one_that_is_unwell_is_not_asked_until_it_is_well_again() {
     let [one, two] = [Probed::new(500).await, Probed::new(200).await];

@@ -161,6 +161,20 @@ async fn what_is_now_is_looked_up_when_it_is_asked_for() {
 }
 
 #[tokio::test]
+async fn probes_are_timed() {
+    let upstream = Upstream::answering(json("200 OK", ANSWER)).await;
+    let lines = "  health-check: { interval: 300ms, timeout: 200ms }\n";
+    let gateway = Gateway::start_yaml(&file("", &upstream.url()).replace(UNPROBED, lines));
+    until("it is probed", || upstream.requests().len() >= 2).await;
+    a_moment().await;
+    let seen = scrape(&gateway).await;
+    let counts = seen.iter().filter(|(name, count)| {
+        name.starts_with("jairouter_health_check_duration_seconds_count{") && *count != "0"
+    });
+    assert_eq!(counts.count(), 1, "{seen:#?}");
+}
+
+#[tokio::test]
 async fn a_reload_shows_and_what_was_counted_stays() {
     let upstream = Upstream::answering(json("200 OK", ANSWER)).await;
     let good = file("", &upstream.url());
