@@ -120,6 +120,8 @@ class OperatingTest(unittest.TestCase):
         while command.endswith("\\"):
             more, _, expected = expected.partition("\n")
             command += "\n" + more.removeprefix("> ")
+        # A line of the log may be ten milliseconds late, and nobody types faster.
+        time.sleep(0.05)
         printed = self.there(self.shell.run(self.here(command)))
         if not matches(expected, printed):
             self.fail(f"$ {command}\nthe page says:\n{expected}\n\nit printed:\n{printed}")
