@@ -11,6 +11,7 @@ use super::Piece;
 use crate::error::{Error, Kind};
 use crate::refusal;
 use crate::translate;
+use crate::upstream::filled;
 use crate::usage::Told;
 
 /// The most that one message may say: what is not taken from here would grow to many times its size.
@@ -26,6 +27,8 @@ pub(super) struct Progress {
     /// How many calls each of the answers has begun without giving them numbers.
     calls: Vec<(u32, u32)>,
     finished: bool,
+    /// How many pieces there may be when this message has been read.
+    most: usize,
 }
 
 impl Progress {
@@ -36,6 +39,7 @@ impl Progress {
     /// If it is no JSON, has choices that cannot be read, or is an error.
     pub(super) fn read(&mut self, data: &[u8], pieces: &mut VecDeque<Piece>) -> Result<(), Error> {
         let before = pieces.len();
+        self.most = before + MOST_PIECES;
         let mut read =
             Read { pieces, progress: self, usage: None, is_error: false, is_chat: false };
         let mut json = serde_json::Deserializer::from_slice(data);
@@ -84,6 +88,13 @@ impl Progress {
     fn finishes(&mut self, choice: u32) {
         self.finished = true;
         self.open.retain(|open| *open != choice);
+    }
+
+    fn bound<E: de::Error>(&self, pieces: &VecDeque<Piece>) -> Result<(), E> {
+        match pieces.len() > self.most {
+            true => Err(E::custom("one message says more than ten thousand things")),
+            false => Ok(()),
+        }
     }
 
     /// The number of a call that has none: another one if it says what it is called by.
@@ -148,7 +159,7 @@ impl<'de> Visitor<'de> for &mut Read<'_, 'de> {
                 }
                 Field::Usage => self.usage = fields.next_value()?,
                 // Some have it in each event, and nothing in it.
-                Field::Error => self.is_error |= is_filled(fields.next_value()?),
+                Field::Error => self.is_error |= filled(fields.next_value()?),
                 Field::Object => {
                     let object: &RawValue = fields.next_value()?;
                     self.is_error |= object.get() == "\"error\"";
@@ -188,7 +199,7 @@ impl<'de> Visitor<'de> for Choices<'_> {
         while let Some(choice) = choices.next_element::<Choice<'de>>()? {
             self.progress.begun = true;
             choice.tell(self.progress, self.pieces).map_err(de::Error::custom)?;
-            bounded(self.pieces)?;
+            self.progress.bound(self.pieces)?;
         }
         Ok(())
     }
@@ -300,16 +311,9 @@ impl<'de> Visitor<'de> for Calls<'_> {
             let index = index.unwrap_or_else(|| self.progress.number(self.choice, is_new));
             let choice = self.choice;
             self.pieces.push_back(Piece::ToolCall { choice, index, id, name, arguments });
-            bounded(self.pieces)?;
+            self.progress.bound(self.pieces)?;
         }
         Ok(())
-    }
-}
-
-fn bounded<E: de::Error>(pieces: &VecDeque<Piece>) -> Result<(), E> {
-    match pieces.len() > MOST_PIECES {
-        true => Err(E::custom("one message says more than ten thousand things")),
-        false => Ok(()),
     }
 }
 
@@ -358,11 +362,6 @@ fn arguments_of(value: Option<&RawValue>) -> serde_json::Result<String> {
         Some(value) if value.get().starts_with('{') => Ok(value.get().to_owned()),
         value => text(value).map(Option::unwrap_or_default),
     }
-}
-
-/// Whether there is something in it.
-fn is_filled(value: Option<&RawValue>) -> bool {
-    value.is_some_and(|value| !matches!(value.get(), "null" | "false" | "\"\"" | "[]" | "{}"))
 }
 
 /// What is written in a JSON string, in one allocation, where `serde_json` makes two. Half of a character that

@@ -263,6 +263,11 @@ fn a_message_that_says_too_much_is_not_read() {
         )
     };
     assert_eq!(read(JSON, 200, &[many(9_000).as_bytes()]).0.len(), 9_001);
+    // Of many messages that come together each has its own bound.
+    let token = "data: {\"choices\":[{\"text\":\"a\"}]}\n\n";
+    let (pieces, fault) =
+        read(STREAM, 200, &[(token.repeat(11_000) + "data: [DONE]\n\n").as_bytes()]);
+    assert_eq!((pieces.len(), fault.is_none()), (11_000, true));
     let (pieces, fault) = read(JSON, 200, &[many(11_000).as_bytes()]);
     assert_eq!((pieces.len(), fault.map(|fault| fault.kind())), (0, Some(Kind::Broken)));
 }

@@ -181,8 +181,9 @@ impl Choice<'_> {
     }
 }
 
-fn filled(value: Option<&RawValue>) -> bool {
-    value.is_some_and(|value| !matches!(value.get(), "null" | "\"\"" | "[]" | "{}"))
+/// Whether there is something in it.
+pub(crate) fn filled(value: Option<&RawValue>) -> bool {
+    value.is_some_and(|value| !matches!(value.get(), "null" | "false" | "\"\"" | "[]" | "{}"))
 }
 
 #[cfg(test)]

@@ -51,6 +51,7 @@ use tower::Service;
 pub use body::UpstreamBody;
 #[cfg(feature = "client")]
 pub(crate) use exchange::CloseDelimited;
+pub(crate) use first::filled;
 #[cfg(feature = "client")]
 pub(crate) use target::is_link_local;
 pub use target::{InvalidTarget, Target};
